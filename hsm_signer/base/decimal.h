@@ -1,0 +1,38 @@
+// Exact non-negative decimals: prices, amounts, nonces. Never a double.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "hsm_signer/base/result.h"
+
+namespace hsm {
+
+__extension__ typedef unsigned __int128 Uint128;
+
+// An exact value with up to 18 digits before and 18 after the point, held as value × 10^18.
+class Decimal {
+ public:
+  static constexpr int kScale = 18;
+  constexpr Decimal() = default;
+
+  // [0-9]{1,18}(\.[0-9]{1,18})?
+  static Result<Decimal> parse_plain(std::string_view text);
+  // A JSON number (RFC 8259 section 6) without a minus sign: as above, or with an exponent of at
+  // most two digits, expanded exactly. Refuses what does not fit 18 + 18 digits: nothing is
+  // rounded.
+  static Result<Decimal> parse_number(std::string_view text);
+
+  // Shortest plain form: no exponent, no trailing zeros ("0.5", "30000").
+  std::string text() const;
+  bool is_zero() const { return units_ == 0; }
+  auto operator<=>(const Decimal&) const = default;
+
+ private:
+  explicit constexpr Decimal(Uint128 units) : units_{units} {}
+  Uint128 units_ = 0;
+};
+
+}  // namespace hsm

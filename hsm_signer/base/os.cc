@@ -1,0 +1,245 @@
+#include "hsm_signer/base/os.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm {
+namespace {
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// As many bytes as there are, up to the size of `into`.
+Result<std::size_t> read_up_to(int fd, std::span<Byte> into, Code code, const std::string& path) {
+  std::size_t got = 0;
+  while (got < into.size()) {
+    const ssize_t n = ::read(fd, into.data() + got, into.size() - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(os_error(code, "cannot read", path));
+    if (n == 0) break;
+    got += static_cast<std::size_t>(n);
+  }
+  return got;
+}
+
+Result<sockaddr_un> address_of(std::string_view path) {
+  TRY_VOID(check_socket_path(path));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+Clock::Wall now_wall() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return Clock::Wall{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
+}
+
+}  // namespace
+
+OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
+  if (this == &other) return *this;
+  reset();
+  fd_ = other.release();
+  return *this;
+}
+
+void OwnedFd::reset() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+Error os_error(Code code, std::string_view what, std::string_view subject, int error_number) {
+  return {.code = code,
+          .what = what,
+          .detail = std::string{subject} + ": " + std::strerror(error_number)};
+}
+
+Error os_error(Code code, std::string_view what, std::string_view subject) {
+  return os_error(code, what, subject, errno);
+}
+
+Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code) {
+  const OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  if (!fd.valid()) return fail(os_error(code, "cannot open", path));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return fail(os_error(code, "cannot stat", path));
+  if (!S_ISREG(status.st_mode)) return fail(code, "not a regular file", path);
+  Bytes bytes(limit + 1);
+  TRY(const std::size_t size, read_up_to(fd.get(), bytes, code, path));
+  if (size > limit)
+    return fail(Code::too_large, "file too large",
+                path + " (limit " + std::to_string(limit) + " bytes)");
+  bytes.resize(size);
+  return bytes;
+}
+
+Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit) {
+  OwnedFd opened;
+  if (path != "-") {
+    opened = OwnedFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    if (!opened.valid()) return fail(os_error(Code::usage, "cannot open", path));
+  }
+  SecretBytes secret{limit + 1};
+  TRY(const std::size_t size,
+      read_up_to(path == "-" ? STDIN_FILENO : opened.get(), secret.span(), Code::usage, path));
+  if (size > limit)
+    return fail(Code::too_large, "secret too large",
+                path + " (limit " + std::to_string(limit) + " bytes)");
+  secret.truncate(size);
+  return secret;
+}
+
+Result<void> write_all(int fd, ByteView bytes, Code code, std::string_view what) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(os_error(code, "cannot write", what));
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<void> write_file_atomic(const std::string& path, ByteView bytes, mode_t mode, Code code) {
+  const std::string beside = path + ".new";
+  if (::unlink(beside.c_str()) != 0 && errno != ENOENT)
+    return fail(os_error(code, "cannot replace", beside));
+  OwnedFd fd{::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
+  if (!fd.valid()) return fail(os_error(code, "cannot create", beside));
+  if (::fchmod(fd.get(), mode) != 0) return fail(os_error(code, "cannot set the mode of", beside));
+  TRY_VOID(write_all(fd.get(), bytes, code, beside));
+  if (::fsync(fd.get()) != 0) return fail(os_error(code, "cannot fsync", beside));
+  if (::rename(beside.c_str(), path.c_str()) != 0)
+    return fail(os_error(code, "cannot rename to", path));
+  const OwnedFd directory{::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory.valid() || ::fsync(directory.get()) != 0)
+    return fail(os_error(code, "cannot fsync the directory of", path));
+  return {};
+}
+
+Result<void> make_directory(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0) return {};
+  if (errno != EEXIST) return fail(os_error(Code::usage, "cannot make directory", path));
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+    return fail(Code::usage, "exists and is not a directory", path);
+  return {};
+}
+
+Result<Peer> peer_of(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    return fail(os_error(Code::unauthorized, "cannot learn the peer of a socket", "SO_PEERCRED"));
+  return Peer{.uid = credentials.uid, .gid = credentials.gid, .pid = credentials.pid};
+}
+
+Result<void> check_socket_path(std::string_view path) {
+  if (path.empty() || path.find('\0') != std::string_view::npos)
+    return fail(Code::usage, "a socket path may not be empty or hold a NUL");
+  if (path.size() > kSocketPathLimit) {
+    return fail(Code::usage, "socket path too long",
+                std::string{path} + " has " + std::to_string(path.size()) +
+                    " bytes, the kernel takes " + std::to_string(kSocketPathLimit) +
+                    "; choose a shorter directory");
+  }
+  return {};
+}
+
+Result<OwnedFd> connect_unix(const std::string& path) {
+  TRY(const sockaddr_un address, address_of(path));
+  OwnedFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd.valid()) return fail(os_error(Code::internal, "cannot make a socket", path));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return fail(os_error(Code::token_unavailable, "cannot connect to", path));
+  return fd;
+}
+
+Result<OwnedFd> listen_unix(const std::string& path, mode_t mode, gid_t group) {
+  TRY(const sockaddr_un address, address_of(path));
+  if (connect_unix(path)) return fail(Code::usage, "another process serves this socket", path);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+    return fail(Code::usage, "exists and is not a socket", path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return fail(os_error(Code::usage, "cannot replace the socket", path));
+  OwnedFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd.valid()) return fail(os_error(Code::internal, "cannot make a socket", path));
+  // Between bind and chmod nobody may connect: listen() comes last.
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return fail(os_error(Code::usage, "cannot bind", path));
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), group) != 0)
+    return fail(os_error(Code::usage, "cannot give the socket to its group", path));
+  if (::chmod(path.c_str(), mode) != 0)
+    return fail(os_error(Code::usage, "cannot set the mode of", path));
+  if (::listen(fd.get(), SOMAXCONN) != 0)
+    return fail(os_error(Code::usage, "cannot listen on", path));
+  return fd;
+}
+
+Clock::Wall SystemClock::wall() const { return now_wall(); }
+Clock::Steady SystemClock::steady() const { return std::chrono::steady_clock::now(); }
+
+std::string rfc3339(Clock::Wall time) {
+  const auto micros =
+      std::chrono::floor<std::chrono::microseconds>(time).time_since_epoch().count();
+  const std::time_t seconds = static_cast<std::time_t>(micros / 1'000'000);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 40> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string fraction = std::to_string(micros % 1'000'000);
+  fraction.insert(0, 6 - fraction.size(), '0');
+  return std::string{text.data(), size} + "." + fraction + "Z";
+}
+
+Result<Clock::Wall> parse_rfc3339(std::string_view text) {
+  constexpr std::string_view kWhat = "not a time of the form 2026-11-23T19:15:02.123456Z";
+  const std::string whole{text.substr(0, 40)};
+  std::tm parts{};
+  const char* const rest = ::strptime(whole.c_str(), "%Y-%m-%dT%H:%M:%S.", &parts);
+  // Nanoseconds in 64 bits end in 2262.
+  if (rest == nullptr || parts.tm_year < 70 || parts.tm_year > 361)
+    return fail(Code::invalid_payload, kWhat);
+  std::int64_t micros = 0;
+  for (const char* digit = rest; *digit >= '0' && *digit <= '9' && digit < rest + 6; ++digit)
+    micros = 10 * micros + (*digit - '0');
+  const Clock::Wall time{std::chrono::seconds{::timegm(&parts)} +
+                         std::chrono::microseconds{micros}};
+  // strptime is generous; whatever is not the one spelling does not come back.
+  if (rfc3339(time) != text) return fail(Code::invalid_payload, kWhat);
+  return time;
+}
+
+Result<void> lock_down(LockMemory memory) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const rlimit none{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0)
+    return fail(os_error(Code::internal, "cannot forbid cores", "setrlimit"));
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return fail(os_error(Code::internal, "cannot become undumpable", "prctl"));
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return fail(os_error(Code::internal, "cannot give up new privileges", "prctl"));
+  if (memory == LockMemory::yes && ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    log(Level::warning, "memory_not_locked",
+        std::string{"raise LimitMEMLOCK: "} + std::strerror(errno));
+  return {};
+}
+
+}  // namespace hsm
