@@ -1,0 +1,92 @@
+#include "hsm_signer/config/signer_config.h"
+
+#include <unistd.h>
+
+#include "tests/support/error_is.h"
+
+namespace hsm {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::string_view kGood = R"(version = 1
+mode = "development"
+socket = "run/signer.sock"
+admin_socket = "run/admin.sock"
+state = "state.db"
+audit = "audit"
+audit_key = "audit.pub.pem"
+policy = "policy.toml"
+[[token]]
+name = "dev"
+socket = "run/dev.sock"
+admin_socket = "run/dev.admin.sock"
+wrap_key = "wrap-dev.pub.pem"
+)";
+
+std::string with(std::string_view from, std::string_view to) {
+  std::string text{kGood};
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(SignerConfig, TakesRelativePathsFromItsOwnDirectory) {
+  const auto config = SignerConfig::parse(kGood, "/etc/hsm-signer/signer.toml");
+  ASSERT_THAT(config, Succeeds());
+  EXPECT_EQ(config->socket, "/etc/hsm-signer/run/signer.sock");
+  EXPECT_EQ(config->token("dev")->admin_socket, "/etc/hsm-signer/run/dev.admin.sock");
+  EXPECT_EQ(config->token("other"), nullptr);
+  EXPECT_EQ(config->admins, std::vector<uid_t>{::geteuid()});
+  EXPECT_EQ(config->deadline, std::chrono::seconds{5});
+  EXPECT_EQ(config->mode, SignerConfig::Mode::development);
+}
+
+TEST(SignerConfig, IsProductionUnlessItSaysOtherwise) {
+  const auto config = SignerConfig::parse(with("mode = \"development\"\n", ""), "s.toml");
+  ASSERT_THAT(config, Succeeds());
+  EXPECT_EQ(config->mode, SignerConfig::Mode::production);
+}
+
+struct Refusal {
+  const char* name;
+  std::string text;
+  const char* sentence;
+};
+
+TEST(SignerConfig, RefusesWithLineAndColumn) {
+  const std::vector<Refusal> refusals{
+      {"unknown key", with("state =", "stat = 1\nstate ="), "s.toml:5:1: \"stat\": unknown key"},
+      {"unknown key of a token", with("wrap_key =", "pin = \"1\"\nwrap_key ="),
+       "s.toml:13:1: \"pin\": unknown key"},
+      {"missing key", with("state = \"state.db\"\n", ""), "missing key: state"},
+      {"wrong type", with("\"state.db\"", "7"), "s.toml:5:9: \"state\": must be a string"},
+      {"no token", with(kGood.substr(kGood.find("[[token]]")), ""), "missing key: [[token]]"},
+      {"a token twice", std::string{kGood} + std::string{kGood.substr(kGood.find("[[token]]"))},
+       "names a token twice"},
+      {"a bad token name", with("\"dev\"", "\"De v\""), "must match"},
+      {"another version", with("version = 1", "version = 2"), "out of range"},
+      {"a bad mode", with("\"development\"", "\"debug\""),
+       "must be \"production\" or \"development\""},
+      {"an unknown admin", with("state =", "admins = [\"no-such-user-here\"]\nstate ="),
+       "no such user"},
+      {"nobody as admin", with("state =", "admins = [\"65534\"]\nstate ="), "65534"},
+      {"a long socket path", with("run/signer.sock", std::string(120, 'x')),
+       "socket path too long"},
+      {"a deadline of zero", with("state =", "deadline_ms = 0\nstate ="), "out of range"},
+      {"broken TOML", with("state =", "state"), "s.toml:5:"},
+  };
+  for (const Refusal& refusal : refusals) {
+    EXPECT_THAT(SignerConfig::parse(refusal.text, "s.toml"),
+                ErrorIs(Code::usage, HasSubstr(refusal.sentence)))
+        << refusal.name;
+  }
+}
+
+TEST(SignerConfig, RefusesAFileThatIsNotThere) {
+  EXPECT_THAT(SignerConfig::load("/nonexistent/signer.toml"),
+              ErrorIs(Code::usage, HasSubstr("/nonexistent/signer.toml")));
+}
+
+}  // namespace
+}  // namespace hsm
