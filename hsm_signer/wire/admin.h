@@ -1,0 +1,191 @@
+// Messages of admin.sock. `statement` carries an officer's statement; a field from the start,
+// demanded by a later release, refused when it is not empty until then.
+#pragma once
+
+#include "hsm_signer/wire/hello.h"
+
+namespace hsm::wire {
+
+// Registers a new version of a key as `staged` and allots its CKA_ID.
+struct RegisterKey {
+  static constexpr Type kType = Type::register_key;
+  std::string key;
+  std::string token;
+  std::string api_key_id;
+  std::string environment;  // "production" or "sandbox"
+  std::string scope;        // "account" or "master"
+  std::string roles;        // "trader,fund_manager,auditor,administrator"
+  std::string nonce_form;
+  std::array<Byte, 8> key_check{};
+  std::string statement;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+    visit.required(2, self.token);
+    visit.required(3, self.api_key_id);
+    visit.required(4, self.environment);
+    visit.required(5, self.scope);
+    visit.required(6, self.roles);
+    visit.required(7, self.nonce_form);
+    visit.required(8, self.key_check);
+    visit.optional(9, self.statement);
+  }
+};
+
+struct Registered {
+  std::uint32_t version = 0;
+  std::uint16_t cka_id = 0;
+  std::string label;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.version);
+    visit.required(2, self.cka_id);
+    visit.required(3, self.label);
+  }
+};
+
+// Names one version for activate_key, forget_key and destroyed_key.
+struct KeyVersionRef {
+  std::string key;
+  std::uint32_t version = 0;
+  std::string statement;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+    visit.required(2, self.version);
+    visit.optional(3, self.statement);
+  }
+};
+
+struct ListVersions {
+  static constexpr Type kType = Type::list_versions;
+  std::string key;  // Empty: all keys.
+  std::uint32_t offset = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.optional(1, self.key);
+    visit.optional(2, self.offset);
+  }
+};
+
+struct VersionItem {
+  std::string key;
+  std::uint32_t version = 0;
+  std::string token;
+  std::uint16_t cka_id = 0;
+  std::string api_key_id;
+  std::string environment;
+  std::string scope;
+  std::string roles;
+  std::string nonce_form;
+  std::string key_check;  // 16 hex digits.
+  std::string state;
+  std::string created;  // RFC 3339.
+  std::string activated;
+  std::string
+      health;  // "ok", "unchecked", "quarantined: …"; filled by check_keys and list_versions.
+
+  bool operator==(const VersionItem&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+    visit.required(2, self.version);
+    visit.required(3, self.token);
+    visit.required(4, self.cka_id);
+    visit.required(5, self.api_key_id);
+    visit.required(6, self.environment);
+    visit.required(7, self.scope);
+    visit.required(8, self.roles);
+    visit.required(9, self.nonce_form);
+    visit.required(10, self.key_check);
+    visit.required(11, self.state);
+    visit.required(12, self.created);
+    visit.optional(13, self.activated);
+    visit.optional(14, self.health);
+  }
+};
+
+struct VersionList {
+  std::uint32_t total = 0;
+  std::vector<VersionItem> versions;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.total);
+    visit.optional(2, self.versions);
+  }
+};
+
+// Asks a worker for the key-check value of every version that is not destroyed; answers
+// VersionList.
+struct CheckKeys {
+  static constexpr Type kType = Type::check_keys;
+  std::string key;  // Empty: all keys.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.optional(1, self.key);
+  }
+};
+
+struct StatusQuery {
+  static constexpr Type kType = Type::status;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+struct TokenStatus {
+  std::string token;
+  std::uint32_t workers = 0;  // Connected now.
+  std::uint32_t configured = 0;
+  std::string problem;  // Why there are none, in the token host's words.
+
+  bool operator==(const TokenStatus&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.token);
+    visit.required(2, self.workers);
+    visit.required(3, self.configured);
+    visit.optional(4, self.problem);
+  }
+};
+
+struct Status {
+  std::string version;
+  std::string mode;
+  std::string state;  // "serving" or "draining"
+  std::uint64_t audit_size = 0;
+  std::uint64_t signatures = 0;
+  std::uint64_t refusals = 0;
+  std::uint32_t connections = 0;
+  std::uint32_t keys = 0;
+  std::string problem;  // Of audit or state, empty when both work.
+  std::vector<TokenStatus> tokens;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.version);
+    visit.required(2, self.mode);
+    visit.required(3, self.state);
+    visit.required(4, self.audit_size);
+    visit.required(5, self.signatures);
+    visit.required(6, self.refusals);
+    visit.required(7, self.connections);
+    visit.required(8, self.keys);
+    visit.optional(9, self.problem);
+    visit.optional(10, self.tokens);
+  }
+};
+
+// Refuse new work, finish what runs, then end.
+struct Drain {
+  static constexpr Type kType = Type::drain;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+}  // namespace hsm::wire

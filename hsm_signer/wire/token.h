@@ -1,0 +1,203 @@
+// Messages of <token>.sock and <token>.admin.sock, between hsm-signerd, hsm-signerctl and
+// hsm-tokend.
+#pragma once
+
+#include "hsm_signer/base/hash.h"
+#include "hsm_signer/wire/hello.h"
+
+namespace hsm::wire {
+
+using KeyCheck = std::array<Byte, 8>;
+
+struct InfoQuery {
+  static constexpr Type kType = Type::info;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+struct Info {
+  std::string token;
+  std::string profile;
+  std::uint32_t workers = 0;        // Signing workers this host runs; connect as often.
+  std::uint32_t depth = 0;          // Most frames that may wait inside one worker.
+  std::uint64_t worker_id = 0;      // Of the worker on this connection.
+  std::uint32_t payload_limit = 0;  // Of base64 text, bytes.
+  Bytes audit_key;                  // SubjectPublicKeyInfo, DER, of the checkpoint key.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.token);
+    visit.required(2, self.profile);
+    visit.required(3, self.workers);
+    visit.required(4, self.depth);
+    visit.required(5, self.worker_id);
+    visit.required(6, self.payload_limit);
+    visit.required(7, self.audit_key);
+  }
+};
+
+// HMAC-SHA384 over base64 text. The ceiling decodes and judges it again.
+struct MacRequest {
+  static constexpr Type kType = Type::mac;
+  std::string label;  // CKA_LABEL, "name.vN".
+  std::uint16_t cka_id = 0;
+  KeyCheck key_check{};  // Compared at every find.
+  Bytes message;
+  std::string statements;  // Officers' statements; refused when not empty until they are supported.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.label);
+    visit.required(2, self.cka_id);
+    visit.required(3, self.key_check);
+    visit.required(4, self.message);
+    visit.optional(5, self.statements);
+  }
+};
+
+struct MacAnswer {
+  Mac mac{};
+  std::uint64_t worker_id = 0;
+  std::uint64_t counter = 0;  // Of this worker, from 1, without holes.
+  // SHA-256(previous digest ‖ u64 counter ‖ u16 CKA_ID ‖ SHA-256(message)), from 32 zero bytes.
+  Sha256 digest{};
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.mac);
+    visit.required(2, self.worker_id);
+    visit.required(3, self.counter);
+    visit.required(4, self.digest);
+  }
+};
+
+struct ListObjects {
+  static constexpr Type kType = Type::list;
+  std::uint32_t offset = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.optional(1, self.offset);
+  }
+};
+
+struct ObjectItem {
+  std::string label;
+  std::uint16_t cka_id = 0;
+
+  bool operator==(const ObjectItem&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.label);
+    visit.required(2, self.cka_id);
+  }
+};
+
+struct ObjectList {
+  std::uint32_t total = 0;
+  std::vector<ObjectItem> objects;  // At most 256 from `offset`.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.total);
+    visit.optional(2, self.objects);
+  }
+};
+
+// Names an object: key_check, forget (answer Done), destroy (answer Done).
+struct ObjectRef {
+  std::string label;
+  std::uint16_t cka_id = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.label);
+    visit.required(2, self.cka_id);
+  }
+};
+
+struct KeyCheckAnswer {
+  KeyCheck key_check{};
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key_check);
+  }
+};
+
+// Only a well-formed checkpoint text is signed: ECDSA P-256 over SHA-256, DER.
+struct SignCheckpoint {
+  static constexpr Type kType = Type::sign_checkpoint;
+  std::string text;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.text);
+  }
+};
+
+struct CheckpointSignature {
+  Bytes signature;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.signature);
+  }
+};
+
+struct UsageQuery {
+  static constexpr Type kType = Type::usage;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+// `text` is "hsm-signer usage v1\n<token>\n<worker id>\n<counter>\n<digest, hex>\n", signed as a
+// checkpoint is.
+struct Usage {
+  std::string text;
+  Bytes signature;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.text);
+    visit.required(2, self.signature);
+  }
+};
+
+// <token>.admin.sock. `blob` is WrappedKey (wire/blob.h) in its binary form.
+struct Import {
+  static constexpr Type kType = Type::import;
+  std::string label;
+  std::uint16_t cka_id = 0;
+  Bytes blob;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.label);
+    visit.required(2, self.cka_id);
+    visit.required(3, self.blob);
+  }
+};
+
+struct Generate {
+  static constexpr Type kType = Type::generate;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+struct WrapKeyQuery {
+  static constexpr Type kType = Type::wrap_key;
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&) {}
+};
+
+struct PublicKeyAnswer {
+  std::string pem;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.pem);
+  }
+};
+
+}  // namespace hsm::wire
