@@ -1,0 +1,107 @@
+// The decision: may this caller have this payload signed with this key. Pure, and the same whatever
+// the order of the file, but for which allowing rule is named (the first).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hsm_signer/base/result.h"
+#include "hsm_signer/base/terms.h"
+#include "hsm_signer/policy/rules.h"
+#include "hsm_signer/venue/endpoints.h"
+#include "hsm_signer/venue/payload.h"
+
+namespace hsm::policy {
+
+// By the kernel's word (SO_PEERCRED).
+struct Who {
+  uid_t uid;
+  gid_t gid;
+};
+
+// What a decision needs to know of a key that exists; `state` of the version that would sign.
+struct KeyFacts {
+  std::string_view name;
+  Environment environment = Environment::production;
+  Scope scope = Scope::account;
+  venue::Roles roles = 0;
+  VersionState state = VersionState::staged;
+};
+
+enum class Verdict : std::uint8_t { deny, allow };
+
+// A member that the policy looked at, for the audit record. `text` lives as long as the payload.
+struct JudgedField {
+  std::string_view member;
+  std::string_view text;
+  bool operator==(const JudgedField&) const = default;
+};
+
+struct Decision {
+  Verdict verdict = Verdict::deny;
+  Code code = Code::denied;  // Means nothing where verdict is allow.
+  std::string client;        // As the policy calls the caller; empty for an unknown one.
+  std::string rule;          // The rule that allowed or denied; empty where none did.
+  std::string sentence;      // For people; empty where verdict is allow.
+  Durability durability = Durability::fsync;
+  std::vector<JudgedField> judged;
+
+  bool allowed() const { return verdict == Verdict::allow; }
+  // The refusal as an Error; only for verdict deny.
+  Error error() const;
+};
+
+// `key` is null where there is no such key; the answer is then the same as for a key that the
+// caller may not use. Codes: unauthorized (unknown caller), key_not_active (only to those who may
+// use the key), denied.
+Decision decide(const Rules& rules, const Who& who, const KeyFacts* key,
+                const venue::Payload& payload);
+
+// What became of one rule in a decision.
+enum class Visit : std::uint8_t {
+  other_key,       // Does not cover this key.
+  other_endpoint,  // Covers the key, says nothing of this endpoint.
+  allows,
+  denies,
+};
+std::string_view name(Visit visit);
+
+struct VisitedRule {
+  std::string rule;
+  std::string where;  // "policy.toml:12:1"
+  Visit visit = Visit::other_key;
+  std::string why;  // For people.
+};
+
+struct Explanation {
+  Decision decision;
+  std::vector<VisitedRule> visited;  // Every rule of this caller, in file order; none of others.
+  // Guards that hold whatever the rules say (roles, scope, unknown members) and what they said.
+  std::vector<std::string> guards;
+};
+
+// A caller who may not use the key sees the same, whether it exists (`key`) or not (null).
+Explanation explain(const Rules& rules, const Who& who, const KeyFacts* key,
+                    const venue::Payload& payload);
+
+// A set of venue::Class, bit 1 << class.
+using Classes = std::uint8_t;
+
+struct UsableKey {
+  std::size_t index;  // Into the keys given.
+  Classes
+      classes;  // Those of which at least one endpoint would be allowed by rules, roles and scope.
+  EndpointSet endpoints;
+};
+
+// The client name of the caller, or unauthorized.
+Result<ClientName> whoami(const Rules& rules, const Who& who);
+// Those of `keys` that the caller may use at all, whatever their state.
+std::vector<UsableKey> keys_for(const Rules& rules, const Who& who,
+                                const std::vector<KeyFacts>& keys);
+
+}  // namespace hsm::policy
