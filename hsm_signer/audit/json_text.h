@@ -1,0 +1,21 @@
+// Strings as canonical lines spell them. Inside the room.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hsm::audit {
+
+// The code point that begins at `at`, which moves behind it; nothing where the bytes are not UTF-8
+// (RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF).
+std::optional<std::uint32_t> next_code_point(std::string_view text, std::size_t& at);
+
+// Appends "…" with its quotes. False, and `out` in part written, where `text` is not UTF-8.
+bool append_json_string(std::string_view text, std::string& out);
+
+// Reads "…" at `at`, which moves behind it. Takes only what append_json_string() writes.
+bool read_json_string(std::string_view line, std::size_t& at, std::string& value);
+
+}  // namespace hsm::audit

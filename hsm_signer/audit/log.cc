@@ -1,0 +1,300 @@
+#include "hsm_signer/audit/log.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "hsm_signer/audit/checkpoint.h"
+#include "hsm_signer/audit/lines.h"
+
+namespace hsm::audit {
+namespace {
+
+constexpr std::string_view kRepair =
+    "; nothing was changed. Copy the directory, run hsm-signerctl audit verify on the copy to see "
+    "what is missing, then move the directory away as evidence and start with an empty one "
+    "(nonce marks are kept in the state)";
+
+auto damaged(std::string_view what, std::string detail) {
+  return fail(Code::audit_unavailable, what, std::move(detail) + std::string{kRepair});
+}
+
+Error unavailable(std::string_view what, const std::string& subject) {
+  return os_error(Code::audit_unavailable, what, subject);
+}
+
+Result<void> fsync_directory(const std::string& path) {
+  const OwnedFd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!fd.valid() || ::fsync(fd.get()) != 0)
+    return fail(unavailable("cannot make a directory durable", path));
+  return {};
+}
+
+Result<OwnedFd> open_file(const std::string& path) {
+  // O_APPEND: whatever else goes wrong, a line once written is not written over.
+  OwnedFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  if (!fd.valid()) return fail(unavailable("cannot open the audit log for writing", path));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return fail(Code::audit_unavailable, "not a regular file", path);
+  return fd;
+}
+
+}  // namespace
+
+ssize_t Disk::write(int fd, const void* bytes, std::size_t size) {
+  return ::write(fd, bytes, size);
+}
+int Disk::fdatasync(int fd) { return ::fdatasync(fd); }
+int Disk::ftruncate(int fd, off_t size) { return ::ftruncate(fd, size); }
+Disk& Disk::system() {
+  static Disk disk;
+  return disk;
+}
+
+Log::Log(std::string directory, Disk& disk) : directory_{std::move(directory)}, disk_{disk} {}
+Log::~Log() = default;
+
+Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit& visit,
+                                       Disk& disk) {
+  std::unique_ptr<Log> log{new Log{directory, disk}};
+  TRY_VOID(log->take_directory());
+  TRY_VOID(log->open_files());
+  TRY_VOID(log->read_back(visit));
+  TRY_VOID(log->sync());
+  return log;
+}
+
+Result<void> Log::take_directory() {
+  if (::mkdir(directory_.c_str(), 0700) == 0) {
+    TRY_VOID(fsync_directory(directory_ + "/.."));
+  } else if (errno != EEXIST) {
+    return fail(unavailable("cannot make the audit directory", directory_));
+  }
+  directory_fd_ = OwnedFd{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  struct stat status {};
+  if (!directory_fd_.valid() || ::fstat(directory_fd_.get(), &status) != 0)
+    return fail(unavailable("cannot open the audit directory", directory_));
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fail(Code::audit_unavailable, "the audit directory may be written by others",
+                directory_ + "; chmod 0700");
+  if (::flock(directory_fd_.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Code::audit_unavailable, "another process writes this audit log", directory_);
+  return {};
+}
+
+Result<void> Log::open_files() {
+  TRY(segment_, open_file(path(kSegmentName)));
+  TRY(checkpoints_, open_file(path(kCheckpointsName)));
+  return fsync_directory(directory_);
+}
+
+// Checks everything before it changes anything: what looks damaged stays as it was found.
+Result<void> Log::read_back(const Visit& visit) {
+  TRY(const std::optional<CheckpointText> sealed, read_checkpoints());
+  Tree at_sealed;
+  LineReader lines{segment_.get(), kLineLimit};
+  for (;;) {
+    auto line = lines.next();
+    if (!line) return damaged("the audit log is damaged", line.error().sentence());
+    if (!*line) break;
+    const std::string where = path(kSegmentName) + ":" + std::to_string(lines.line());
+    const Result<Record> record = parse_line(**line);
+    if (!record)
+      return damaged("the audit log is damaged", where + ": " + record.error().sentence());
+    if (record->seq != tree_.size() + 1)
+      return damaged("the audit log is damaged", where + ": sequence " +
+                                                     std::to_string(record->seq) + " where " +
+                                                     std::to_string(tree_.size() + 1) + " belongs");
+    tree_.append(leaf_hash(**line));
+    if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
+    if (visit) visit(*record);
+  }
+  TRY_VOID(compare(sealed, at_sealed));
+  segment_bytes_ = lines.offset();
+  recovered_.records = tree_.size();
+  recovered_.cut_bytes = lines.rest();
+  if (lines.rest() != 0) TRY_VOID(cut(segment_.get(), segment_bytes_, kSegmentName));
+  if (checkpoints_torn_) TRY_VOID(cut(checkpoints_.get(), checkpoints_bytes_, kCheckpointsName));
+  checkpoints_torn_ = false;
+  ahead_ = tree_;
+  written_.store(tree_.size(), std::memory_order_release);
+  notes_dirty_ = true;  // The first sync() makes durable what another process left in the kernel.
+  return {};
+}
+
+Result<std::optional<CheckpointText>> Log::read_checkpoints() {
+  std::optional<CheckpointText> last;
+  NoteReader notes{checkpoints_.get()};
+  for (;;) {
+    const auto note = notes.next();
+    if (!note) return damaged("the audit checkpoints are damaged", note.error().sentence());
+    if (!*note) break;
+    Result<CheckpointText> text = read_note_unverified(**note);
+    if (!text)
+      return damaged("the audit checkpoints are damaged", path(kCheckpointsName) + ":" +
+                                                              std::to_string(notes.line()) + ": " +
+                                                              text.error().sentence());
+    last = *std::move(text);
+    ++recovered_.checkpoints;
+  }
+  checkpoints_bytes_ = notes.offset();
+  checkpoints_torn_ = notes.torn();
+  if (last) sealed_ = {.size = last->size, .root = last->root};
+  recovered_.sealed = sealed_.size;
+  return last;
+}
+
+Result<void> Log::compare(const std::optional<CheckpointText>& sealed,
+                          const Tree& at_sealed) const {
+  if (!sealed) return {};
+  if (sealed->size > tree_.size())
+    return damaged("the audit log is shorter than its last checkpoint",
+                   path(kSegmentName) + " has " + std::to_string(tree_.size()) + " records of " +
+                       std::to_string(sealed->size));
+  if (sealed->root != at_sealed.root())
+    return damaged("the audit log differs from its last checkpoint",
+                   path(kSegmentName) + " up to record " + std::to_string(sealed->size));
+  return {};
+}
+
+Result<void> Log::cut(int fd, std::uint64_t to, std::string_view file) {
+  if (disk_.ftruncate(fd, static_cast<off_t>(to)) == 0) return {};
+  return fail(unavailable("cannot cut off a torn line", path(file)));
+}
+
+Result<std::uint64_t> Log::append(Record record) {
+  if (const auto error = failure()) return fail(*error);
+  TRY_VOID(append_gaps(record.time));
+  const bool mac = record.kind == Kind::sign && record.verdict == Verdict::allow;
+  const Lost count{record.worker, record.worker_counter, record.worker_counter};
+  if (auto buffered = buffer(std::move(record)); !buffered) {
+    if (mac && count.from != 0) lost_.push_back(count);
+    return fail(std::move(buffered).error());
+  }
+  if (mac) macs_.push_back(count);
+  return ahead_.size();
+}
+
+Result<void> Log::append_gaps(Clock::Wall time) {
+  while (!lost_.empty()) {
+    const Lost gap = lost_.front();
+    Record record = Record::gap(gap.worker, gap.from, gap.to, "the audit log could not be written");
+    record.time = time;
+    TRY_VOID(buffer(std::move(record)));
+    macs_.push_back(gap);
+    lost_.erase(lost_.begin());
+  }
+  return {};
+}
+
+Result<void> Log::buffer(Record record) {
+  record.seq = ahead_.size() + 1;
+  const std::size_t before = buffer_.size();
+  TRY_VOID(append_line(record, buffer_));
+  const std::string_view line = std::string_view{buffer_}.substr(before);
+  ahead_.append(leaf_hash(line.substr(0, line.size() - 1)));
+  return {};
+}
+
+Result<void> Log::flush() {
+  if (buffer_.empty()) return {};
+  auto written = [&]() -> Result<void> {
+    if (const auto error = failure()) return fail(*error);
+    return write_back(segment_.get(), buffer_, segment_bytes_, segment_torn_, kSegmentName);
+  }();
+  if (!written) {
+    drop_buffer();
+    return written;
+  }
+  buffer_.clear();
+  macs_.clear();
+  tree_ = ahead_;
+  written_.store(tree_.size(), std::memory_order_release);
+  return {};
+}
+
+Result<void> Log::write_back(int fd, std::string_view text, std::uint64_t& size, bool& torn,
+                             std::string_view file) {
+  if (torn) TRY_VOID(cut(fd, size, file));
+  torn = false;
+  ssize_t written = 0;
+  do {
+    written = disk_.write(fd, text.data(), text.size());
+  } while (written < 0 && errno == EINTR);
+  if (std::cmp_equal(written, text.size())) {
+    size += text.size();
+    return {};
+  }
+  // A short write says nothing in errno; the kernel gives one where space ended in its midst.
+  const int why = written < 0 ? errno : ENOSPC;
+  torn = disk_.ftruncate(fd, static_cast<off_t>(size)) != 0;
+  return fail(os_error(Code::audit_unavailable,
+                       "cannot write the audit log, so nothing is signed until that works again",
+                       path(file), why));
+}
+
+void Log::drop_buffer() {
+  for (const Lost& mac : macs_) {
+    const auto before = std::find_if(lost_.begin(), lost_.end(), [&](const Lost& lost) {
+      return lost.worker == mac.worker && lost.to + 1 == mac.from;
+    });
+    if (before == lost_.end()) {
+      lost_.push_back(mac);
+    } else {
+      before->to = mac.to;
+    }
+  }
+  macs_.clear();
+  buffer_.clear();
+  ahead_ = tree_;
+}
+
+Result<std::uint64_t> Log::sync() {
+  if (const auto error = failure()) return fail(*error);
+  const std::uint64_t written = written_.load(std::memory_order_acquire);
+  const bool notes = notes_dirty_.exchange(false);
+  if (disk_.fdatasync(segment_.get()) != 0 || (notes && disk_.fdatasync(checkpoints_.get()) != 0)) {
+    failed_errno_.store(errno != 0 ? errno : EIO);
+    return fail(*failure());
+  }
+  durable_.store(written, std::memory_order_release);
+  return written;
+}
+
+std::optional<Error> Log::failure() const {
+  const int why = failed_errno_.load();
+  if (why == 0) return std::nullopt;
+  return os_error(Code::audit_unavailable,
+                  "the audit log could not be made durable, so nothing is signed until a restart; "
+                  "check the disk first",
+                  directory_, why);
+}
+
+Result<void> Log::add_checkpoint(std::string_view note) {
+  if (const auto error = failure()) return fail(*error);
+  const Result<CheckpointText> text = read_note_unverified(note);
+  if (!text) return fail(Code::audit_unavailable, "not a checkpoint", text.error().sentence());
+  const Head head{.size = text->size, .root = text->root};
+  if (head.size > durable_size())
+    return fail(Code::audit_unavailable, "a checkpoint over records that are not durable yet",
+                std::to_string(head.size) + " of " + std::to_string(durable_size()));
+  if (head.size < sealed_.size ||
+      (head.size == sealed_.size && sealed_.size != 0 && head != sealed_))
+    return fail(Code::audit_unavailable, "a checkpoint that goes behind the last one",
+                std::to_string(head.size) + " after " + std::to_string(sealed_.size));
+  if (head.size == size() && head.root != root())
+    return fail(Code::audit_unavailable, "a checkpoint with another root than the log's");
+  TRY_VOID(write_back(checkpoints_.get(), std::string{note} + "\n", checkpoints_bytes_,
+                      checkpoints_torn_, kCheckpointsName));
+  sealed_ = head;
+  notes_dirty_ = true;
+  return {};
+}
+
+}  // namespace hsm::audit

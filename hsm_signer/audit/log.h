@@ -1,0 +1,154 @@
+// The audit log on disk: a directory with
+//   audit-000001.jsonl  the records, appended only (docs/audit.md)
+//   checkpoints         signed notes, each followed by an empty line, appended only
+//
+// One thread owns a Log and calls everything but sync(), which any one other thread may call at the
+// same time. append() only fills a buffer; flush() hands it to the kernel in one write, so one turn
+// of the event loop costs one system call however many it signed:
+//
+//   append()… flush() ──▶ size() grows: `os` answers may leave
+//                sync() ──▶ durable_size() grows: `fsync` answers may leave, the head may be sealed
+//
+// Fail closed: where a write fails, the file is cut back to its last whole line, the records of
+// that flush do not exist (their sequence numbers are given again) and their answers may not leave;
+// later flushes try again. Where fdatasync fails, nobody knows what is on disk, and no later
+// success would tell (fsync(2), "Errors"): every call fails until a restart reads the log back.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hsm_signer/audit/merkle.h"
+#include "hsm_signer/audit/record.h"
+#include "hsm_signer/base/checkpoint_text.h"
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/base/result.h"
+
+namespace hsm::audit {
+
+inline constexpr std::string_view kSegmentName = "audit-000001.jsonl";
+inline constexpr std::string_view kCheckpointsName = "checkpoints";
+
+// The calls on which the promises rest, as the kernel answers them (errno), so that tests can let
+// each of them fail.
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual ssize_t write(int fd, const void* bytes, std::size_t size);
+  virtual int fdatasync(int fd);
+  virtual int ftruncate(int fd, off_t size);
+  static Disk& system();
+};
+
+// What a checkpoint seals.
+struct Head {
+  std::uint64_t size = 0;
+  Sha256 root{};
+  bool operator==(const Head&) const = default;
+};
+
+class Log {
+ public:
+  // Sees every record at open(), in order: nonce marks and the like are taken from the log.
+  using Visit = std::function<void(const Record&)>;
+
+  struct Recovered {
+    std::uint64_t records = 0;
+    std::uint64_t cut_bytes = 0;  // Of a torn last line, which is gone; say so in the start record.
+    std::uint64_t checkpoints = 0;
+    std::uint64_t sealed = 0;  // Size at the last checkpoint, 0 without one.
+  };
+
+  // Makes the directory (0700) where there is none. audit_unavailable, with a sentence that says
+  // what to do: another process has the log, the directory is writable by others, a line inside the
+  // log is damaged, the log is shorter than or differs from its last checkpoint. Checkpoint
+  // signatures are not checked here but by verify_directory(). `disk` outlives the Log.
+  static Result<std::unique_ptr<Log>> open(const std::string& directory, const Visit& visit = {},
+                                           Disk& disk = Disk::system());
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  ~Log();
+
+  const Recovered& recovered() const { return recovered_; }
+
+  // Buffers the record and answers the sequence number it will have. Its `seq` is set here.
+  // Refused: a malformed record (internal, too_large; nothing is buffered), a log that has failed
+  // for good (audit_unavailable).
+  Result<std::uint64_t> append(Record record);
+  // One write of all that was appended. On an error none of it was.
+  //
+  // MACs whose records were dropped this way, or refused by append(), become `gap` records by
+  // themselves, ahead of what is appended next: their workers counted them, their answers never
+  // left.
+  Result<void> flush();
+  bool has_unflushed() const { return !buffer_.empty(); }
+
+  // fdatasync of what was flushed before this call; answers the durable size. The sync thread's.
+  Result<std::uint64_t> sync();
+
+  // Flushed records.
+  std::uint64_t size() const { return tree_.size(); }
+  Sha256 root() const { return tree_.root(); }
+  Head head() const { return {size(), root()}; }
+  // May be read by any thread.
+  std::uint64_t durable_size() const { return durable_.load(std::memory_order_acquire); }
+  // Why nothing can be appended until a restart, or nothing. May be read by any thread.
+  std::optional<Error> failure() const;
+
+  // Appends a note that seal() made and open_note() took. Refused (audit_unavailable): a note over
+  // less than the last one, over more than is durable (after a power cut the log would be shorter
+  // than its own checkpoint), a failed write (cut back; may be tried again). The next sync() makes
+  // it durable.
+  Result<void> add_checkpoint(std::string_view note);
+
+ private:
+  struct Lost {  // MACs that were made and whose records were not written.
+    std::uint64_t worker, from, to;
+  };
+
+  Log(std::string directory, Disk& disk);
+  Result<void> take_directory();
+  Result<void> open_files();
+  Result<void> read_back(const Visit& visit);
+  Result<std::optional<CheckpointText>> read_checkpoints();
+  Result<void> compare(const std::optional<CheckpointText>& sealed, const Tree& at_sealed) const;
+  Result<void> cut(int fd, std::uint64_t to, std::string_view file);
+  Result<void> append_gaps(Clock::Wall time);
+  Result<void> buffer(Record record);
+  Result<void> write_back(int fd, std::string_view text, std::uint64_t& size, bool& torn,
+                          std::string_view file);
+  void drop_buffer();
+  std::string path(std::string_view file) const { return directory_ + "/" + std::string{file}; }
+
+  const std::string directory_;
+  Disk& disk_;
+  OwnedFd directory_fd_;  // Holds the lock.
+  OwnedFd segment_;
+  OwnedFd checkpoints_;
+  Recovered recovered_;
+
+  Tree tree_;                            // Over what the kernel has.
+  std::uint64_t segment_bytes_ = 0;      // Up to the last whole line.
+  std::uint64_t checkpoints_bytes_ = 0;  // Up to the last whole note.
+  bool segment_torn_ = false;            // A cut failed; tried again before the next write.
+  bool checkpoints_torn_ = false;
+  Head sealed_;
+
+  std::string buffer_;
+  Tree ahead_;              // tree_ with the buffer's lines.
+  std::vector<Lost> macs_;  // In the buffer.
+  std::vector<Lost> lost_;  // Waiting to be told as gaps.
+
+  std::atomic<std::uint64_t> written_{0};  // = tree_.size(), for sync().
+  std::atomic<std::uint64_t> durable_{0};
+  std::atomic<bool> notes_dirty_{false};
+  std::atomic<int> failed_errno_{0};
+};
+
+}  // namespace hsm::audit

@@ -1,0 +1,269 @@
+#include "hsm_signer/audit/verify.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <unordered_map>
+
+#include "hsm_signer/audit/checkpoint.h"
+#include "hsm_signer/audit/lines.h"
+#include "hsm_signer/audit/log.h"
+#include "hsm_signer/audit/merkle.h"
+#include "hsm_signer/audit/record.h"
+
+namespace hsm::audit {
+namespace {
+
+std::string hex(std::uint64_t value) {
+  Bytes bytes(8);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<Byte>(value >> (56 - 8 * i));
+  return hex_encode(bytes);
+}
+
+std::string range(std::uint64_t from, std::uint64_t to) {
+  return from == to ? std::to_string(from) : std::to_string(from) + " to " + std::to_string(to);
+}
+
+class Verifier {
+ public:
+  Verifier(int segment, int checkpoints, const AuditKey& key)
+      : lines_{segment, kLineLimit}, notes_{checkpoints}, key_{key} {}
+
+  Result<Verified> run() {
+    TRY_VOID(next_checkpoint());
+    TRY_VOID(compare_checkpoints());
+    TRY_VOID(read_lines());
+    TRY_VOID(finish_checkpoints());
+    out_.records = tree_.size();
+    out_.root = tree_.root();
+    out_.unsealed = out_.records - out_.sealed;
+    say_what_is_unsealed();
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> read_lines() {
+    for (;;) {
+      const auto line = lines_.next();
+      if (!line && line.error().code != Code::verification_failed) return fail(line.error());
+      if (!line) {
+        in_log(Severity::failure, line.error().sentence() + "; the rest was not read");
+        return {};
+      }
+      if (!*line) break;
+      judge(**line);
+      TRY_VOID(compare_checkpoints());
+    }
+    if (lines_.rest() == 0) return {};
+    add(Severity::warning, kSegmentName, lines_.line() + 1,
+        "an unfinished line of " + std::to_string(lines_.rest()) +
+            " bytes: a write was cut; the next start removes and records it");
+    return {};
+  }
+
+  void judge(std::string_view line) {
+    tree_.append(leaf_hash(line));
+    const Result<Record> record = parse_line(line);
+    if (!record) return in_log(Severity::failure, record.error().sentence());
+    // The parser takes one spelling only; this does not rely on it.
+    again_.clear();
+    if (!append_line(*record, again_) || std::string_view{again_}.substr(0, line.size()) != line ||
+        again_.size() != line.size() + 1)
+      return in_log(Severity::failure, "not written in the canonical form");
+    if (record->seq != tree_.size()) {
+      in_log(Severity::failure, "sequence " + std::to_string(record->seq) + " where " +
+                                    std::to_string(tree_.size()) + " belongs");
+    }
+    judge(*record);
+  }
+
+  void judge(const Record& record) {
+    switch (record.kind) {
+      case Kind::sign:
+        record.verdict == Verdict::allow ? judge_allow(record) : void(++out_.refused);
+        return;
+      case Kind::gap:
+        judge_gap(record);
+        return;
+      case Kind::start:
+        if (record.cut_bytes != 0)
+          in_log(Severity::warning, "this start cut off a torn line of " +
+                                        std::to_string(record.cut_bytes) + " bytes");
+        return;
+      case Kind::key:
+      case Kind::stop:
+        return;
+    }
+  }
+
+  void judge_allow(const Record& record) {
+    ++out_.allowed;
+    count(record.worker, record.worker_counter, record.worker_counter);
+    const Result<Uint128> nonce = nonce_units(record.nonce);
+    if (!nonce) return;  // parse_line() has refused it.
+    const auto [mark, first] = nonces_.try_emplace(record.api_key_id, *nonce);
+    if (first) return;
+    if (*nonce <= mark->second)
+      in_log(Severity::failure,
+             "nonce " + record.nonce + " of " + record.api_key_id + " is not above the one before");
+    mark->second = std::max(mark->second, *nonce);
+  }
+
+  void judge_gap(const Record& record) {
+    const std::uint64_t size = record.to - record.from + 1;
+    out_.gaps += size;
+    in_log(Severity::warning, "worker " + hex(record.worker) + " made " + std::to_string(size) +
+                                  " MACs at most (" + range(record.from, record.to) +
+                                  ") without a record: " + record.reason);
+    count(record.worker, record.from, record.to);
+  }
+
+  // A worker counts its MACs from 1: each count has a record or a gap, in this order.
+  void count(std::uint64_t worker, std::uint64_t from, std::uint64_t to) {
+    std::uint64_t& last = workers_[worker];
+    if (from > last + 1) {
+      in_log(Severity::failure, "worker " + hex(worker) + " made MACs without a record or gap: " +
+                                    range(last + 1, from - 1));
+    } else if (from <= last) {
+      in_log(Severity::failure, "worker " + hex(worker) + " counts " + range(from, to) +
+                                    " again, after " + std::to_string(last));
+    }
+    last = std::max(last, to);
+  }
+
+  // Leaves the next note that verifies in checkpoint_, or nothing at the end.
+  Result<void> next_checkpoint() {
+    checkpoint_.reset();
+    while (!notes_ended_) {
+      const auto note = notes_.next();
+      if (!note && note.error().code != Code::verification_failed) return fail(note.error());
+      notes_ended_ = !note || !*note;
+      if (!note) {
+        in_notes(note.error().sentence() + "; the rest was not read");
+      } else if (!*note) {
+        if (notes_.torn())
+          in_notes(
+              "an unfinished note: changed, or cut by a crash (then the next start removes it)");
+      } else if (auto opened = open_note(**note, key_); !opened) {
+        in_notes(opened.error().sentence());
+      } else if (opened->text.size < last_size_) {
+        in_notes("a checkpoint over " + std::to_string(opened->text.size) +
+                 " records after one over " + std::to_string(last_size_));
+      } else {
+        last_size_ = opened->text.size;
+        checkpoint_ = std::move(opened->text);
+        return {};
+      }
+    }
+    return {};
+  }
+
+  Result<void> compare_checkpoints() {
+    while (checkpoint_ && checkpoint_->size == tree_.size()) {
+      if (checkpoint_->root == tree_.root()) {
+        ++out_.checkpoints;
+        out_.sealed = tree_.size();
+      } else {
+        in_notes("the log differs from this checkpoint over its first " +
+                 std::to_string(tree_.size()) + " records");
+      }
+      TRY_VOID(next_checkpoint());
+    }
+    return {};
+  }
+
+  Result<void> finish_checkpoints() {
+    while (checkpoint_) {
+      in_notes("the log was cut: it has " + std::to_string(tree_.size()) +
+               " records, this checkpoint is over " + std::to_string(checkpoint_->size));
+      TRY_VOID(next_checkpoint());
+    }
+    return {};
+  }
+
+  void say_what_is_unsealed() {
+    if (out_.unsealed == 0) return;
+    const bool never = out_.sealed == 0;
+    add(never ? Severity::warning : Severity::note, kSegmentName, out_.sealed + 1,
+        std::to_string(out_.unsealed) + " records from here on are under no checkpoint" +
+            (never ? ": nothing proves this log" : " yet"));
+  }
+
+  void in_log(Severity severity, std::string sentence) {
+    add(severity, kSegmentName, std::max<std::uint64_t>(lines_.line(), 1), std::move(sentence));
+  }
+  void in_notes(std::string sentence) {
+    add(Severity::failure, kCheckpointsName, notes_.line(), std::move(sentence));
+  }
+  void add(Severity severity, std::string_view file, std::uint64_t line, std::string sentence) {
+    out_.failures += severity == Severity::failure ? 1 : 0;
+    out_.warnings += severity == Severity::warning ? 1 : 0;
+    if (out_.findings.size() == kFindingsLimit) return;
+    out_.findings.push_back({.severity = severity,
+                             .file = std::string{file},
+                             .line = line,
+                             .sentence = std::move(sentence)});
+  }
+
+  LineReader lines_;
+  NoteReader notes_;
+  const AuditKey& key_;
+  Tree tree_;
+  Verified out_;
+  std::string again_;
+  std::optional<CheckpointText> checkpoint_;
+  std::uint64_t last_size_ = 0;
+  bool notes_ended_ = false;
+  std::unordered_map<std::uint64_t, std::uint64_t> workers_;
+  std::unordered_map<std::string, Uint128> nonces_;
+};
+
+Result<OwnedFd> open_for_reading(const std::string& path) {
+  OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!fd.valid()) return fail(os_error(Code::usage, "cannot open", path));
+  return fd;
+}
+
+}  // namespace
+
+std::string_view name(Severity severity) {
+  switch (severity) {
+    case Severity::note:
+      return "note";
+    case Severity::warning:
+      return "warning";
+    case Severity::failure:
+      break;
+  }
+  return "failure";
+}
+
+Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem) {
+  TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
+  if (::access((directory + "/audit-000002.jsonl").c_str(), F_OK) == 0)
+    return fail(Code::usage, "logs of more than one segment are not supported yet", directory);
+  TRY(const OwnedFd segment, open_for_reading(directory + "/" + std::string{kSegmentName}));
+  // Without notes there is still something to check, and something to say.
+  const std::string notes = directory + "/" + std::string{kCheckpointsName};
+  const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
+  TRY(const OwnedFd checkpoints, open_for_reading(absent ? "/dev/null" : notes));
+  return Verifier{segment.get(), checkpoints.get(), key}.run();
+}
+
+Result<void> verdict(const Verified& verified) {
+  if (verified.ok()) return {};
+  const auto first =
+      std::find_if(verified.findings.begin(), verified.findings.end(),
+                   [](const Finding& finding) { return finding.severity == Severity::failure; });
+  std::string detail = std::to_string(verified.failures) + " failures";
+  if (first != verified.findings.end())
+    detail += ", the first at " + first->file + ":" + std::to_string(first->line) + ": " +
+              first->sentence;
+  return fail(Code::verification_failed, "the audit log does not verify", std::move(detail));
+}
+
+}  // namespace hsm::audit
