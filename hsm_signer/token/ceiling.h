@@ -1,0 +1,68 @@
+// ceilings.toml: what a key may sign at most, whatever hsm-signerd asks for. The token host decodes
+// and judges each message itself, with the same strict parser and venue table.
+//
+//   version = 1
+//   [[key]]
+//   label = "desk-a.trade"        # every version of this key; "*" in development with sandbox keys
+//   only environment = "production" classes = ["read", "cancel", "trade", "session"] rate = 50 #
+//   signatures a second, burst of one second officers = { group = "officers", need = 2 }
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hsm_signer/base/bytes.h"
+#include "hsm_signer/base/result.h"
+#include "hsm_signer/base/terms.h"
+#include "hsm_signer/venue/endpoints.h"
+
+namespace hsm::token {
+
+struct Quorum {
+  std::string group;
+  std::uint32_t need;
+};
+
+struct Ceiling {
+  Environment environment = Environment::production;
+  std::uint32_t classes = 0;  // Bit per venue::Class.
+  std::uint32_t rate = 50;
+  std::optional<Quorum>
+      officers;  // Absent with move, widen or admin: `officers = 0`, sandbox only.
+
+  bool permits(venue::Class cls) const { return (classes >> static_cast<unsigned>(cls) & 1) != 0; }
+  // What a key without an entry gets: read, cancel, trade, session at 50 a second.
+  static Ceiling without_entry();
+};
+
+enum class Mode : std::uint8_t { production, development };
+
+class Ceilings {
+ public:
+  // Refuses a file that others than its owner can write, and in production one that root does not
+  // own. Errors: usage with file:line:column.
+  static Result<Ceilings> load(const std::string& path, Mode mode);
+  static Result<Ceilings> parse(std::string_view text, const std::string& name, Mode mode);
+
+  // `label` is "name.vN"; an entry for the name goes before "*".
+  const Ceiling& of(std::string_view label) const;
+
+ private:
+  struct Entry {
+    std::string name;
+    Ceiling ceiling;
+  };
+  std::vector<Entry> entries_;
+  Ceiling without_entry_ = Ceiling::without_entry();
+};
+
+// Whether `message` (base64 of a payload) is within the ceiling. invalid_payload: not canonical
+// base64, not a strict payload; denied: unknown endpoint, a class that the ceiling lacks;
+// too_large; approval_required: officers would have to state it, which is not supported yet.
+Result<void> judge(const Ceiling& ceiling, ByteView message, std::size_t base64_limit);
+
+}  // namespace hsm::token

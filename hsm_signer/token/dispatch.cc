@@ -1,0 +1,189 @@
+#include "hsm_signer/token/dispatch.h"
+
+#include <algorithm>
+#include <array>
+
+#include "hsm_signer/base/checkpoint_text.h"
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/token/cryptoki.h"
+#include "hsm_signer/wire/blob.h"
+
+namespace hsm::token {
+namespace {
+
+constexpr std::uint32_t kObjectsPerPage = 256;
+constexpr const char* kProgram = "hsm-tokend/" HSM_VERSION;
+
+Result<wire::Done> done(Result<void> result) {
+  if (!result) return fail(std::move(result).error());
+  return wire::Done{};
+}
+
+// A page of the list, from `offset`.
+wire::ObjectList page(const std::vector<ObjectName>& names, std::uint32_t offset) {
+  wire::ObjectList list;
+  list.total = static_cast<std::uint32_t>(names.size());
+  for (std::size_t i = offset; i < names.size() && list.objects.size() < kObjectsPerPage; ++i)
+    list.objects.push_back({names[i].label, names[i].cka_id});
+  return list;
+}
+
+}  // namespace
+
+const Dispatcher::Handler* Dispatcher::handler_for(wire::Type type, Role role) {
+  using wire::Type;
+  static constexpr std::array kHandlers{
+      Handler{Type::info, Role::signing, &Dispatcher::info},
+      Handler{Type::mac, Role::signing, &Dispatcher::mac},
+      Handler{Type::list, Role::signing, &Dispatcher::list},
+      Handler{Type::key_check, Role::signing, &Dispatcher::key_check},
+      Handler{Type::forget, Role::signing, &Dispatcher::forget},
+      Handler{Type::sign_checkpoint, Role::signing, &Dispatcher::sign_checkpoint},
+      Handler{Type::usage, Role::signing, &Dispatcher::usage},
+      Handler{Type::import, Role::admin, &Dispatcher::import},
+      Handler{Type::destroy, Role::admin, &Dispatcher::destroy},
+      Handler{Type::generate, Role::admin, &Dispatcher::generate},
+      Handler{Type::wrap_key, Role::admin, &Dispatcher::wrap_key},
+      // For `key check`, which looks for objects that the registry lacks: the signer holds every
+      // signing worker.
+      Handler{Type::list, Role::admin, &Dispatcher::list},
+  };  // Not listed for this socket: the connection is closed.
+  for (const Handler& handler : kHandlers) {
+    if (handler.type == type && handler.role == role) return &handler;
+  }
+  return nullptr;
+}
+
+Result<void> Dispatcher::answer(const wire::FrameView& frame, Bytes& out) {
+  if (!greeted_) return greet(frame, out);
+  const Handler* handler = handler_for(frame.type(), host_.role);
+  if (handler == nullptr)
+    return fail(Code::protocol_error, "an operation that this socket does not have",
+                "type " + std::to_string(static_cast<unsigned>(frame.type())));
+  return (this->*handler->answer)(frame, out);
+}
+
+template <class Message>
+Result<void> Dispatcher::reply(const wire::FrameView& frame, const Result<Message>& result,
+                               Bytes& out) {
+  if (!result) return refuse(frame, result.error(), out);
+  return wire::encode(out, wire::answer_to(frame.type()), frame.id(), *result);
+}
+
+Result<void> Dispatcher::refuse(const wire::FrameView& frame, const Error& error, Bytes& out) {
+  if (error.ck_rv != 0) log(Level::warning, "token_call_failed", error.sentence());
+  wants_replacement_ |= remedy(error.ck_rv) == Remedy::new_worker;
+  return wire::encode(out, wire::Type::error, frame.id(), wire::to_failure(error));
+}
+
+Result<void> Dispatcher::greet(const wire::FrameView& frame, Bytes& out) {
+  if (frame.type() != wire::Type::hello)
+    return fail(Code::protocol_error, "the first frame must be a hello");
+  TRY(const auto hello, wire::decode<wire::Hello>(frame));
+  if (hello.version != wire::kProtocolVersion)
+    return fail(Code::protocol_error, "a protocol version that is not spoken here",
+                std::to_string(hello.version));
+  greeted_ = true;
+  return reply(frame, Result<wire::Hello>{wire::Hello{.program = kProgram}}, out);
+}
+
+Result<void> Dispatcher::info(const wire::FrameView& frame, Bytes& out) {
+  TRY_VOID(wire::decode<wire::InfoQuery>(frame));
+  return reply(frame, Result<wire::Info>{host_.info}, out);
+}
+
+// Cheapest first, and nothing is charged or asked of the token for what would be refused anyway.
+Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) {
+  if (!request.statements.empty())
+    return fail(Code::approval_required, "officers' statements are not supported yet");
+  const KeyRef key{{request.label, request.cka_id}, request.key_check};
+  TRY_VOID(check_object_name(key.object));
+  const Ceiling& ceiling = host_.ceilings.of(request.label);
+  TRY_VOID(judge(ceiling, request.message, host_.info.payload_limit));
+  TRY_VOID(host_.vault.find(key));
+  // Of the key, not of its version: a draining version is no second allowance.
+  TRY(const KeyLabel label, parse_key_label(request.label));
+  TRY_VOID(host_.rates.take(label.name, ceiling.rate, host_.clock.steady()));
+  TRY(const Mac mac, host_.vault.mac(key, request.message));
+  ledger_.record(request.cka_id, request.message);
+  return wire::MacAnswer{mac, ledger_.worker_id(), ledger_.counter(), ledger_.digest()};
+}
+
+Result<void> Dispatcher::mac(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::MacRequest>(frame));
+  return reply(frame, judged_mac(request), out);
+}
+
+Result<void> Dispatcher::list(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::ListObjects>(frame));
+  const auto names = host_.vault.list();
+  if (!names) return refuse(frame, names.error(), out);
+  return reply(frame, Result<wire::ObjectList>{page(*names, request.offset)}, out);
+}
+
+Result<void> Dispatcher::key_check(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::ObjectRef>(frame));
+  const auto value = host_.vault.key_check({request.label, request.cka_id});
+  if (!value) return refuse(frame, value.error(), out);
+  return reply(frame, Result<wire::KeyCheckAnswer>{wire::KeyCheckAnswer{*value}}, out);
+}
+
+Result<void> Dispatcher::forget(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::ObjectRef>(frame));
+  host_.vault.forget({request.label, request.cka_id});
+  return reply(frame, Result<wire::Done>{wire::Done{}}, out);
+}
+
+// The audit key signs what a checkpoint can say and nothing else. A usage text of a worker is none:
+// its first line holds blanks, which no origin does.
+Result<wire::CheckpointSignature> Dispatcher::judged_checkpoint(const std::string& text) {
+  TRY_VOID(is_checkpoint_text(text));
+  TRY(Bytes signature, host_.service_keys.sign(as_bytes(text)));
+  return wire::CheckpointSignature{std::move(signature)};
+}
+
+Result<void> Dispatcher::sign_checkpoint(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::SignCheckpoint>(frame));
+  return reply(frame, judged_checkpoint(request.text), out);
+}
+
+Result<void> Dispatcher::usage(const wire::FrameView& frame, Bytes& out) {
+  TRY_VOID(wire::decode<wire::UsageQuery>(frame));
+  wire::Usage usage{.text = ledger_.usage_text(host_.info.token), .signature = {}};
+  auto signature = host_.service_keys.sign(as_bytes(usage.text));
+  if (!signature) return refuse(frame, signature.error(), out);
+  usage.signature = *std::move(signature);
+  return reply(frame, Result<wire::Usage>{std::move(usage)}, out);
+}
+
+Result<void> Dispatcher::import(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::Import>(frame));
+  const auto blob = wire::WrappedKey::decode(request.blob);
+  if (!blob) return refuse(frame, blob.error(), out);
+  const auto imported = host_.vault.import({request.label, request.cka_id}, *blob);
+  if (!imported) return refuse(frame, imported.error(), out);
+  log(Level::notice, "key_imported", request.label);
+  // import() has proved that the key in the token has this value.
+  return reply(frame, Result<wire::KeyCheckAnswer>{wire::KeyCheckAnswer{blob->key_check}}, out);
+}
+
+Result<void> Dispatcher::destroy(const wire::FrameView& frame, Bytes& out) {
+  TRY(const auto request, wire::decode<wire::ObjectRef>(frame));
+  auto destroyed = host_.vault.destroy({request.label, request.cka_id});
+  if (destroyed) log(Level::notice, "key_destroyed", request.label);
+  return reply(frame, done(std::move(destroyed)), out);
+}
+
+Result<void> Dispatcher::generate(const wire::FrameView& frame, Bytes& out) {
+  TRY_VOID(wire::decode<wire::Generate>(frame));
+  return reply(frame, done(host_.service_keys.ensure()), out);
+}
+
+Result<void> Dispatcher::wrap_key(const wire::FrameView& frame, Bytes& out) {
+  TRY_VOID(wire::decode<wire::WrapKeyQuery>(frame));
+  auto pem = host_.vault.wrap_key_pem();
+  if (!pem) return refuse(frame, pem.error(), out);
+  return reply(frame, Result<wire::PublicKeyAnswer>{wire::PublicKeyAnswer{*std::move(pem)}}, out);
+}
+
+}  // namespace hsm::token

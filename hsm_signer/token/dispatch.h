@@ -1,0 +1,89 @@
+// Who may ask what: operation × socket. Pure: frames in, frames out.
+#pragma once
+
+#include <string>
+
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/token/ceiling.h"
+#include "hsm_signer/token/ledger.h"
+#include "hsm_signer/token/rates.h"
+#include "hsm_signer/token/vault.h"
+#include "hsm_signer/wire/frame.h"
+#include "hsm_signer/wire/token.h"
+
+namespace hsm::token {
+
+// The socket a connection came through is its role; there is no other.
+enum class Role : std::uint8_t { signing, admin };
+
+// The token host's own key pairs, behind an interface for tests.
+class ServiceKeys {
+ public:
+  virtual ~ServiceKeys() = default;
+  // ECDSA P-256 over SHA-256, DER.
+  virtual Result<Bytes> sign(ByteView text) = 0;
+  // Makes what is missing.
+  virtual Result<void> ensure() = 0;
+};
+
+// What a dispatcher works with; all of it outlives the dispatcher.
+struct Host {
+  Role role;
+  Vault& vault;
+  ServiceKeys& service_keys;
+  const Ceilings& ceilings;
+  Rates& rates;
+  const Clock& clock;
+  wire::Info info;  // worker_id is the ledger's too.
+};
+
+class Dispatcher {
+ public:
+  explicit Dispatcher(Host host) : host_{std::move(host)}, ledger_{host_.info.worker_id} {}
+
+  // Appends the answer to one frame. An error means: close the connection (no hello first, an
+  // operation that this socket does not have, a message that does not decode). A refused or failed
+  // request is an answer.
+  Result<void> answer(const wire::FrameView& frame, Bytes& out);
+
+  // Whether the hello has come.
+  bool greeted() const { return greeted_; }
+  Role role() const { return host_.role; }
+
+  // Set once a PKCS#11 call has failed in a way that only a fresh process mends.
+  bool wants_replacement() const { return wants_replacement_; }
+
+ private:
+  struct Handler {
+    wire::Type type;
+    Role role;
+    Result<void> (Dispatcher::*answer)(const wire::FrameView&, Bytes&);
+  };
+  static const Handler* handler_for(wire::Type type, Role role);
+
+  Result<void> greet(const wire::FrameView& frame, Bytes& out);
+  Result<void> info(const wire::FrameView& frame, Bytes& out);
+  Result<void> mac(const wire::FrameView& frame, Bytes& out);
+  Result<void> list(const wire::FrameView& frame, Bytes& out);
+  Result<void> key_check(const wire::FrameView& frame, Bytes& out);
+  Result<void> forget(const wire::FrameView& frame, Bytes& out);
+  Result<void> sign_checkpoint(const wire::FrameView& frame, Bytes& out);
+  Result<void> usage(const wire::FrameView& frame, Bytes& out);
+  Result<void> import(const wire::FrameView& frame, Bytes& out);
+  Result<void> destroy(const wire::FrameView& frame, Bytes& out);
+  Result<void> generate(const wire::FrameView& frame, Bytes& out);
+  Result<void> wrap_key(const wire::FrameView& frame, Bytes& out);
+
+  Result<wire::MacAnswer> judged_mac(const wire::MacRequest& request);
+  Result<wire::CheckpointSignature> judged_checkpoint(const std::string& text);
+  template <class Message>
+  Result<void> reply(const wire::FrameView& frame, const Result<Message>& result, Bytes& out);
+  Result<void> refuse(const wire::FrameView& frame, const Error& error, Bytes& out);
+
+  Host host_;
+  Ledger ledger_;
+  bool greeted_ = false;
+  bool wants_replacement_ = false;
+};
+
+}  // namespace hsm::token

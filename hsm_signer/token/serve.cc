@@ -1,0 +1,114 @@
+#include "hsm_signer/token/serve.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm::token {
+namespace {
+
+volatile std::sig_atomic_t stop_came = 0;
+void on_stop(int) { stop_came = 1; }
+
+// For a hello, and for the rest of a frame that has begun.
+constexpr int kUnfinishedMs = 5'000;
+// There is one admin worker: who holds it and says nothing keeps the others out. hsm-signerd may be
+// silent.
+constexpr int kIdleAdminMs = 60'000;
+// Answers of one read are written at once; reading stops at this many bytes, so they cannot pile
+// up.
+constexpr std::size_t kAnswerLimit = 256 * 1024;
+
+int patience_ms(const wire::FrameBuffer& in, const Dispatcher& dispatcher) {
+  if (in.partial() || !dispatcher.greeted()) return kUnfinishedMs;
+  return dispatcher.role() == Role::admin ? kIdleAdminMs : -1;
+}
+
+// Everything that lies complete in the buffer.
+Result<void> answer_all(wire::FrameBuffer& in, Dispatcher& dispatcher, int connection) {
+  Bytes out;
+  for (;;) {
+    auto frame = in.next();
+    Result<void> answered = frame ? Result<void>{} : Result<void>{fail(std::move(frame).error())};
+    const bool more = answered && frame->has_value();
+    if (more) answered = dispatcher.answer(**frame, out);
+    // What was answered before the peer went astray still leaves: its audit records wait for it.
+    if (!answered || !more || out.size() > kAnswerLimit || dispatcher.wants_replacement()) {
+      TRY_VOID(write_all(connection, out, Code::protocol_error, "the connection"));
+      out.clear();
+    }
+    if (!answered) return answered;
+    if (!more || dispatcher.wants_replacement()) return {};
+  }
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  struct sigaction action {};
+  action.sa_handler = &on_stop;  // No SA_RESTART: ppoll is to return.
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+  sigset_t stops;
+  ::sigemptyset(&stops);
+  ::sigaddset(&stops, SIGTERM);
+  ::sigaddset(&stops, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &stops, &unblocked_);
+  ::sigdelset(&unblocked_, SIGTERM);
+  ::sigdelset(&unblocked_, SIGINT);
+}
+
+bool StopSignal::came() { return stop_came != 0; }
+
+bool StopSignal::readable(int fd, int timeout_ms) const {
+  pollfd watched{fd, POLLIN, 0};
+  const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1'000'000L};
+  for (;;) {
+    if (came()) return false;
+    const int ready = ::ppoll(&watched, 1, timeout_ms < 0 ? nullptr : &timeout, &unblocked_);
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
+}
+
+Result<OwnedFd> accept_client(int listener, const std::vector<uid_t>& uids,
+                              const StopSignal& stop) {
+  while (stop.readable(listener, -1)) {
+    OwnedFd connection{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
+    // Another worker was faster (the listener is shared and does not block), or the peer is gone
+    // again.
+    if (!connection.valid()) continue;
+    const auto peer = peer_of(connection.get());
+    if (peer && std::find(uids.begin(), uids.end(), peer->uid) != uids.end()) return connection;
+    log(Level::warning, "peer_refused",
+        peer ? "uid " + std::to_string(peer->uid) + " is not among the clients of this socket"
+             : peer.error().sentence());
+  }
+  return fail(Code::token_unavailable, "stopped before a client came");
+}
+
+Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& stop) {
+  wire::FrameBuffer in;
+  while (!dispatcher.wants_replacement()) {
+    if (!stop.readable(connection, patience_ms(in, dispatcher))) {
+      if (!StopSignal::came()) return fail(Code::protocol_error, "the peer fell silent");
+      return {};
+    }
+    const std::span<Byte> space = in.prepare();
+    const ssize_t n = ::read(connection, space.data(), space.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(os_error(Code::protocol_error, "cannot read", "the connection"));
+    if (n == 0) return {};
+    in.commit(static_cast<std::size_t>(n));
+    TRY_VOID(answer_all(in, dispatcher, connection));
+  }
+  return {};
+}
+
+}  // namespace hsm::token

@@ -1,0 +1,31 @@
+// What a worker tells its supervisor over an inherited pipe, once: ready, or why not.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "hsm_signer/base/result.h"
+
+namespace hsm::token {
+
+struct WorkerStatus {
+  enum class Kind : char { ready = 'r', pin_refused = 'p', failed = 'f' };
+  Kind kind = Kind::failed;
+  std::string sentence;  // Empty when ready.
+};
+
+// At most PIPE_BUF bytes, so that it arrives whole (pipe(7)).
+Result<void> send_status(int pipe, const WorkerStatus& status);
+// `text` is all that came until the pipe closed or its newline.
+Result<WorkerStatus> parse_status(std::string_view text);
+
+// Descriptors that a worker inherits, by number: neither its arguments nor its environment say
+// anything.
+inline constexpr int kConfigFd = 3;  // A memfd: path, newline, text of <token>.toml.
+inline constexpr int kListenFd = 4;  // The bound socket of its role.
+inline constexpr int kStatusFd = 5;
+
+inline constexpr const char* kSigningWorker = "--signing-worker";
+inline constexpr const char* kAdminWorker = "--admin-worker";
+
+}  // namespace hsm::token

@@ -1,0 +1,291 @@
+#include "hsm_signer/token/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <deque>
+
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/token/fleet.h"
+#include "hsm_signer/token/pin.h"
+#include "hsm_signer/token/spawn.h"
+#include "hsm_signer/token/status.h"
+#include "hsm_signer/wire/hello.h"
+
+namespace hsm::token {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr std::size_t kRefusedKept = 32;
+constexpr std::chrono::milliseconds kGrace = 3s;  // Between SIGTERM and SIGKILL for workers.
+
+Result<OwnedFd> lock_state(const std::string& directory) {
+  const std::string path = directory + "/lock";
+  OwnedFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (!fd.valid()) return fail(os_error(Code::usage, "cannot open the lock file", path));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Code::usage, "another hsm-tokend runs for this token", path);
+  return fd;
+}
+
+Result<OwnedFd> listener(const std::string& path, gid_t group) {
+  const mode_t mode = group == static_cast<gid_t>(-1) ? 0600 : 0660;
+  TRY(OwnedFd fd, listen_unix(path, mode, group));
+  // Workers and this process accept on the same socket: whoever comes second must not wait.
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0)
+    return fail(os_error(Code::internal, "cannot set up", path));
+  return fd;
+}
+
+Result<OwnedFd> watch_signals() {
+  sigset_t watched;
+  ::sigemptyset(&watched);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&watched, signal);
+  if (::sigprocmask(SIG_BLOCK, &watched, nullptr) != 0)
+    return fail(os_error(Code::internal, "cannot block signals", "sigprocmask"));
+  OwnedFd fd{::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)};
+  if (!fd.valid()) return fail(os_error(Code::internal, "cannot watch signals", "signalfd"));
+  return fd;
+}
+
+class Supervisor {
+ public:
+  static Result<Supervisor> create(const Config& config);
+  void run();
+  void stop();
+
+ private:
+  struct Process {
+    pid_t pid = 0;
+    OwnedFd status;
+    std::string said;
+  };
+  Supervisor(const Config& config, OwnedFd lock, Spawner spawner, OwnedFd signals, OwnedFd socket,
+             OwnedFd admin)
+      : config_{config},
+        lock_{std::move(lock)},
+        spawner_{std::move(spawner)},
+        signals_{std::move(signals)},
+        sockets_{std::move(socket), std::move(admin)},
+        fleet_{config.workers, config.profile->restart_delay},
+        processes_(fleet_.size()) {}
+
+  int listener_of(Role role) const { return sockets_[static_cast<std::size_t>(role)].get(); }
+  void start_due();
+  void wait();
+  void read_status(Fleet::Slot slot);
+  void hear(Fleet::Slot slot, const WorkerStatus& status);
+  bool drain_signals();
+  void reap();
+  void refuse(Role role);
+  void report();
+
+  const Config& config_;
+  OwnedFd lock_;
+  Spawner spawner_;
+  OwnedFd signals_;
+  std::array<OwnedFd, 2> sockets_;  // By Role.
+  Fleet fleet_;
+  std::vector<Process> processes_;  // By slot.
+  SystemClock clock_;
+  std::deque<OwnedFd> refused_;
+  bool stopping_ = false;
+  bool reported_ = false;
+};
+
+Result<Supervisor> Supervisor::create(const Config& config) {
+  TRY_VOID(make_directory(config.state_dir, 0700));
+  TRY(OwnedFd lock, lock_state(config.state_dir));
+  TRY(Spawner spawner, Spawner::create(config));
+  TRY(OwnedFd signals, watch_signals());
+  TRY(OwnedFd socket, listener(config.socket, config.socket_group));
+  TRY(OwnedFd admin, listener(config.admin_socket, config.admin_group));
+  return Supervisor{
+      config,          std::move(lock), std::move(spawner), std::move(signals), std::move(socket),
+      std::move(admin)};
+}
+
+void Supervisor::start_due() {
+  const auto slot = fleet_.next(clock_.steady());
+  if (!slot) return;
+  fleet_.started(*slot);
+  auto child = spawner_.start(Fleet::role(*slot), listener_of(Fleet::role(*slot)));
+  if (!child) {
+    log(Level::error, "worker_not_started", child.error().sentence());
+    fleet_.failed(*slot, child.error().sentence());
+    fleet_.ended(*slot, Fleet::Ending::died, clock_.steady());
+    return;
+  }
+  processes_[*slot] = {child->pid, std::move(child->status), {}};
+}
+
+void Supervisor::hear(Fleet::Slot slot, const WorkerStatus& status) {
+  switch (status.kind) {
+    case WorkerStatus::Kind::ready:
+      fleet_.ready(slot);
+      return;
+    case WorkerStatus::Kind::pin_refused:
+      log(Level::error, "pin_refused",
+          status.sentence + "; no further login until hsm-tokend is restarted");
+      fleet_.pin_refused(slot, status.sentence);
+      return;
+    case WorkerStatus::Kind::failed:
+      fleet_.failed(slot, status.sentence);
+  }
+}
+
+void Supervisor::read_status(Fleet::Slot slot) {
+  Process& process = processes_[slot];
+  std::array<char, 512> buffer;
+  for (;;) {
+    const ssize_t n = ::read(process.status.get(), buffer.data(), buffer.size());
+    if (n < 0) return;  // The pipe is empty until the worker says more.
+    if (n == 0) break;
+    process.said.append(buffer.data(), static_cast<std::size_t>(n));
+    if (process.said.find('\n') == std::string::npos) continue;
+    if (const auto status = parse_status(process.said)) hear(slot, *status);
+    break;
+  }
+  process.status.reset();
+}
+
+void Supervisor::reap() {
+  for (Fleet::Slot slot = 0; slot < processes_.size(); ++slot) {
+    Process& process = processes_[slot];
+    int how = 0;
+    if (process.pid == 0 || ::waitpid(process.pid, &how, WNOHANG) != process.pid) continue;
+    if (process.status.valid()) read_status(slot);  // Its last word may not have been read.
+    process = {};
+    const bool clean = WIFEXITED(how) && WEXITSTATUS(how) == 0;
+    if (!clean) {
+      const std::string why = WIFSIGNALED(how) ? "signal " + std::to_string(WTERMSIG(how))
+                                               : "status " + std::to_string(WEXITSTATUS(how));
+      log(Level::warning, "worker_died",
+          why + (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL
+                     ? " (a call into the module took too long?)"
+                     : ""));
+    }
+    fleet_.ended(slot, clean ? Fleet::Ending::clean : Fleet::Ending::died, clock_.steady());
+  }
+}
+
+bool Supervisor::drain_signals() {
+  signalfd_siginfo info{};
+  bool child = false;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    child |= info.ssi_signo == SIGCHLD;
+    stopping_ |= info.ssi_signo != SIGCHLD;
+  }
+  return child;
+}
+
+// One frame that says why, for who would otherwise wait in the backlog for nobody.
+void Supervisor::refuse(Role role) {
+  const auto refusal = fleet_.refusal(role);
+  if (!refusal) return;
+  OwnedFd connection{::accept4(listener_of(role), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+  if (!connection.valid()) return;
+  const auto peer = peer_of(connection.get());
+  const auto& uids = role == Role::signing ? config_.clients : config_.admin_clients;
+  if (!peer || std::find(uids.begin(), uids.end(), peer->uid) == uids.end()) return;
+  Bytes frame;
+  if (!wire::encode(frame, wire::Type::error, 0, wire::to_failure(*refusal))) return;
+  ::send(connection.get(), frame.data(), frame.size(), MSG_NOSIGNAL);
+  ::shutdown(connection.get(), SHUT_WR);
+  // Kept open for a while: the peer's own hello would fail on a closed socket before it reads our
+  // sentence.
+  if (refused_.size() == kRefusedKept) refused_.pop_front();
+  refused_.push_back(std::move(connection));
+}
+
+void Supervisor::report() {
+  if (reported_ || !fleet_.settled()) return;
+  reported_ = true;
+  log(Level::notice, fleet_.all_ready() ? "ready" : "not_ready", config_.socket);
+  // READY also with a refused PIN: a time-out would make systemd restart us, one wrong login at a
+  // time.
+  ::sd_notify(0,
+              fleet_.all_ready() ? "READY=1" : "READY=1\nSTATUS=no worker is ready, see the log");
+}
+
+void Supervisor::wait() {
+  std::vector<pollfd> watched{{signals_.get(), POLLIN, 0}};
+  for (const Role role : {Role::signing, Role::admin})
+    watched.push_back({fleet_.refusal(role) ? listener_of(role) : -1, POLLIN, 0});
+  for (const Process& process : processes_)
+    watched.push_back({process.status.valid() ? process.status.get() : -1, POLLIN, 0});
+  int timeout = -1;
+  if (const auto at = fleet_.wake_at()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*at - clock_.steady());
+    timeout = static_cast<int>(std::max<std::int64_t>(0, left.count()));
+  }
+  if (::poll(watched.data(), watched.size(), timeout) <= 0) return;
+  for (Fleet::Slot slot = 0; slot < processes_.size(); ++slot) {
+    if (watched[3 + slot].revents != 0) read_status(slot);
+  }
+  if (watched[0].revents != 0 && drain_signals()) reap();
+  for (const Role role : {Role::signing, Role::admin}) {
+    if (watched[1 + static_cast<std::size_t>(role)].revents != 0) refuse(role);
+  }
+}
+
+void Supervisor::run() {
+  while (!stopping_) {
+    start_due();
+    report();
+    wait();
+  }
+}
+
+void Supervisor::stop() {
+  ::sd_notify(0, "STOPPING=1");
+  ::unlink(config_.socket.c_str());
+  ::unlink(config_.admin_socket.c_str());
+  const auto running = [this] {
+    return std::any_of(processes_.begin(), processes_.end(),
+                       [](const Process& p) { return p.pid != 0; });
+  };
+  const auto signal_all = [this](int signal) {
+    for (const Process& process : processes_) {
+      if (process.pid != 0) ::kill(process.pid, signal);
+    }
+  };
+  signal_all(SIGTERM);
+  const auto deadline = clock_.steady() + kGrace;
+  while (running() && clock_.steady() < deadline) {
+    pollfd watched{signals_.get(), POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.steady());
+    ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
+    drain_signals();
+    reap();
+  }
+  signal_all(SIGKILL);
+  log(Level::notice, "stopped");
+}
+
+}  // namespace
+
+Result<void> check(const Config& config) {
+  TRY_VOID(Ceilings::load(config.ceilings, config.mode));
+  TRY_VOID(read_pin(config.pin_file));
+  return {};
+}
+
+Result<void> supervise(const Config& config) {
+  TRY_VOID(check(config));
+  TRY(Supervisor supervisor, Supervisor::create(config));
+  TRY_VOID(lock_down(LockMemory::no));  // No secret ever comes here.
+  supervisor.run();
+  supervisor.stop();
+  return {};
+}
+
+}  // namespace hsm::token

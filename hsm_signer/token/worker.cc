@@ -1,0 +1,190 @@
+#include "hsm_signer/token/worker.h"
+
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/token/config.h"
+#include "hsm_signer/token/login.h"
+#include "hsm_signer/token/serve.h"
+#include "hsm_signer/token/service_keys.h"
+#include "hsm_signer/token/status.h"
+#include "hsm_signer/token/token_vault.h"
+
+namespace hsm::token {
+namespace {
+
+constexpr std::size_t kConfigLimit = 128 * 1024;
+
+class TokenServiceKeys final : public ServiceKeys {
+ public:
+  TokenServiceKeys(const Cryptoki& cryptoki, TokenAccess& access, const Profile& profile)
+      : cryptoki_{cryptoki}, access_{access}, profile_{profile} {}
+  Result<Bytes> sign(ByteView text) override { return access_.sign_with_audit_key(text); }
+  Result<void> ensure() override {
+    TRY(const Session session, Session::open(cryptoki_, access_.slot()));
+    return ensure_service_keys(session, profile_);
+  }
+
+ private:
+  const Cryptoki& cryptoki_;
+  TokenAccess& access_;
+  const Profile& profile_;
+};
+
+Result<Config> inherited_config() {
+  Bytes bytes(kConfigLimit);
+  const ssize_t size = ::pread(kConfigFd, bytes.data(), bytes.size(), 0);
+  if (size <= 0)
+    return fail(os_error(Code::internal, "cannot read the inherited configuration", "memfd"));
+  const std::string_view text = as_text(ByteView{bytes}.first(static_cast<std::size_t>(size)));
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos)
+    return fail(Code::internal, "the inherited configuration is damaged");
+  return Config::parse(text.substr(end + 1), std::string{text.substr(0, end)});
+}
+
+Result<std::uint64_t> random_id() {
+  std::uint64_t id = 0;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(&id), sizeof id) != 1)
+    return fail(Code::internal, "no random worker id");
+  return id;
+}
+
+// Everything a worker holds once it is logged in; built in this order.
+class Worker {
+ public:
+  Worker(Role role, Config config, KillTimer timer)
+      : role_{role}, config_{std::move(config)}, timer_{std::move(timer)} {}
+
+  // Up to the point where a connection can be served.
+  Result<void> prepare();
+  Result<void> run(const StopSignal& stop);
+
+ private:
+  Result<void> open_token();
+  Result<void> publish_keys();
+  Result<wire::Info> info() const;
+
+  Role role_;
+  Config config_;
+  KillTimer timer_;
+  SystemClock clock_;
+  std::optional<Ceilings> ceilings_;
+  std::optional<Rates> rates_;
+  std::optional<Cryptoki> cryptoki_;
+  std::optional<TokenAccess> access_;
+  std::optional<TokenServiceKeys> service_keys_;
+  std::optional<TokenVault> vault_;
+};
+
+Result<void> Worker::open_token() {
+  TRY(Cryptoki cryptoki, Cryptoki::load(config_.module, timer_));
+  cryptoki_.emplace(std::move(cryptoki));
+  TRY(TokenAccess access, TokenAccess::find(*cryptoki_, config_.uri));
+  access_.emplace(std::move(access));
+  TRY(const Pin pin, read_pin(config_.pin_file));
+  TRY_VOID(access_->login(pin));
+  service_keys_.emplace(*cryptoki_, *access_, *config_.profile);
+  return {};
+}
+
+Result<void> Worker::publish_keys() {
+  TRY(const Bytes wrap, access_->wrap_public_key());
+  TRY(const Bytes audit, access_->audit_public_key());
+  TRY_VOID(publish(config_.wrap_public, public_key_pem(wrap)));
+  return publish(config_.audit_public, public_key_pem(audit));
+}
+
+Result<void> Worker::prepare() {
+  // What can fail without the token fails before it costs a login.
+  TRY(Ceilings ceilings, Ceilings::load(config_.ceilings, config_.mode));
+  ceilings_.emplace(std::move(ceilings));
+  TRY(Rates rates, Rates::open(config_.state_dir + "/rates"));
+  rates_.emplace(std::move(rates));
+  TRY_VOID(open_token());
+  if (role_ == Role::admin) TRY_VOID(service_keys_->ensure());
+  TRY_VOID(access_->load_service_keys());
+  if (role_ == Role::admin) TRY_VOID(publish_keys());
+  TRY(Bytes wrap, access_->wrap_public_key());
+  TRY(Session session, Session::open(*cryptoki_, access_->slot()));
+  vault_.emplace(std::move(session), *config_.profile, std::move(wrap));
+  TRY(const auto names, vault_->list());
+  log(Level::info, "worker_ready", std::to_string(names.size()) + " keys in the token");
+  return {};
+}
+
+Result<wire::Info> Worker::info() const {
+  TRY(Bytes audit, access_->audit_public_key());
+  TRY(const std::uint64_t id, random_id());
+  return wire::Info{.token = config_.token,
+                    .profile = std::string{config_.profile->name},
+                    .workers = config_.workers,
+                    .depth = config_.depth,
+                    .worker_id = id,
+                    .payload_limit = config_.profile->base64_limit,
+                    .audit_key = std::move(audit)};
+}
+
+Result<void> Worker::run(const StopSignal& stop) {
+  TRY(wire::Info description, info());
+  Dispatcher dispatcher{Host{.role = role_,
+                             .vault = *vault_,
+                             .service_keys = *service_keys_,
+                             .ceilings = *ceilings_,
+                             .rates = *rates_,
+                             .clock = clock_,
+                             .info = std::move(description)}};
+  TRY_VOID(send_status(kStatusFd, {WorkerStatus::Kind::ready, {}}));
+  const auto& uids = role_ == Role::signing ? config_.clients : config_.admin_clients;
+  const auto connection = accept_client(kListenFd, uids, stop);
+  if (connection) {
+    if (const auto served = serve(connection->get(), dispatcher, stop); !served)
+      log(Level::warning, "connection_closed", served.error().sentence());
+  }
+  if (dispatcher.wants_replacement())
+    return fail(Code::token_unavailable, "the token failed; a fresh worker is wanted");
+  access_->logout();
+  return {};
+}
+
+WorkerStatus status_of(const Error& error) {
+  const bool pin = is_pin_refusal(error.ck_rv);
+  return {pin ? WorkerStatus::Kind::pin_refused : WorkerStatus::Kind::failed, error.sentence()};
+}
+
+Result<void> worker_main(Role role) {
+  const StopSignal stop;
+  for (const int fd : {kConfigFd, kListenFd, kStatusFd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  TRY_VOID(lock_down(LockMemory::yes));
+  TRY(Config config, inherited_config());
+  set_log_name("hsm-tokend[" + config.token + "] " +
+               (role == Role::admin ? "admin worker" : "worker"));
+  TRY(KillTimer timer, KillTimer::create({.call = config.call_limit}));
+  // Never destroyed: the way out is _exit, and a half-built worker would call into a module that
+  // failed.
+  Worker& worker = *new Worker{role, std::move(config), std::move(timer)};
+  if (auto prepared = worker.prepare(); !prepared) {
+    TRY_VOID(send_status(kStatusFd, status_of(prepared.error())));
+    return prepared;
+  }
+  return worker.run(stop);
+}
+
+}  // namespace
+
+void run_worker(Role role) {
+  set_log_name("hsm-tokend worker");
+  const auto ended = worker_main(role);
+  if (!ended) log(Level::error, "worker_failed", ended.error().sentence());
+  // No exit(): destructors of module and libp11 would run C_Finalize, and may hang without a
+  // deadline.
+  ::_exit(ended ? 0 : 1);
+}
+
+}  // namespace hsm::token

@@ -1,0 +1,236 @@
+#include "hsm_signer/token/dispatch.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "hsm_signer/token/cryptoki.h"
+#include "tests/support/error_is.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_vault.h"
+#include "tests/support/temp_dir.h"
+
+namespace hsm::token {
+namespace {
+
+using ::testing::HasSubstr;
+using wire::Type;
+
+class FakeServiceKeys final : public ServiceKeys {
+ public:
+  Result<Bytes> sign(ByteView text) override {
+    signed_.emplace_back(as_text(text));
+    return Bytes{1, 2, 3};
+  }
+  Result<void> ensure() override { return {}; }
+  std::vector<std::string> signed_;
+};
+
+const ObjectName kKey{"desk.v1", 1};
+const std::string kSecret(48, 's');
+constexpr std::string_view kCeilings =
+    "version = 1\n[[key]]\nlabel = \"desk\"\nenvironment = \"production\"\nclasses = "
+    "[\"session\"]\nrate = 2\n";
+
+class DispatchTest : public ::testing::Test {
+ protected:
+  DispatchTest() { vault_.plant(kKey, as_bytes(kSecret)); }
+
+  Dispatcher dispatcher(Role role) {
+    return Dispatcher{Host{.role = role,
+                           .vault = vault_,
+                           .service_keys = keys_,
+                           .ceilings = ceilings_,
+                           .rates = rates_,
+                           .clock = clock_,
+                           .info = {.token = "desk",
+                                    .profile = "fake",
+                                    .worker_id = 7,
+                                    .payload_limit = 8'192,
+                                    .audit_key = {}}}};
+  }
+
+  // Sends one message and returns the answer's frame body, or the error that closes the connection.
+  template <class Message>
+  static Result<Bytes> exchange(Dispatcher& to, Type type, const Message& message) {
+    Bytes in, out;
+    TRY_VOID(wire::encode(in, type, 5, message));
+    TRY(const auto frame, wire::FrameView::parse(ByteView{in}.subspan(wire::kLengthSize)));
+    TRY_VOID(to.answer(frame, out));
+    return Bytes{out.begin() + wire::kLengthSize, out.end()};
+  }
+  template <class Answer, class Message>
+  static Result<Answer> ask(Dispatcher& to, Type type, const Message& message) {
+    TRY(const Bytes body, exchange(to, type, message));
+    TRY(const auto frame, wire::FrameView::parse(body));
+    EXPECT_EQ(frame.id(), 5U);
+    if (frame.type() == Type::error) {
+      TRY(const auto failure, wire::decode<wire::Failure>(frame));
+      return fail(wire::to_error(failure));
+    }
+    EXPECT_EQ(frame.type(), wire::answer_to(type));
+    return wire::decode<Answer>(frame);
+  }
+  Dispatcher greeted(Role role) {
+    Dispatcher made = dispatcher(role);
+    EXPECT_THAT(ask<wire::Hello>(made, Type::hello, wire::Hello{}), Succeeds());
+    return made;
+  }
+  static wire::MacRequest mac(std::string_view json = R"({"request":"/v1/heartbeat","nonce":1})") {
+    const std::string base64 = base64_encode(as_bytes(json));
+    return {.label = kKey.label,
+            .cka_id = kKey.cka_id,
+            .key_check = wire::key_check_value(as_bytes(kSecret)),
+            .message = {base64.begin(), base64.end()},
+            .statements = {}};
+  }
+
+  TempDir dir_;
+  test::FakeVault vault_;
+  FakeServiceKeys keys_;
+  Ceilings ceilings_ = *Ceilings::parse(kCeilings, "ceilings.toml", Mode::production);
+  Rates rates_ = *Rates::open(dir_ / "rates");
+  FakeClock clock_;
+};
+
+constexpr Type kSigning[] = {
+    Type::info, Type::mac, Type::key_check, Type::forget, Type::sign_checkpoint, Type::usage};
+constexpr Type kAdmin[] = {Type::import, Type::destroy, Type::generate, Type::wrap_key};
+
+TEST_F(DispatchTest, ClosesOnEveryOperationThatTheSocketDoesNotHave) {
+  for (unsigned type = 0; type < 256; ++type) {
+    const Type asked = static_cast<Type>(type);
+    const bool listing =
+        asked == Type::list;  // On both: `key check` compares objects with the registry.
+    const bool signing =
+        listing || std::find(std::begin(kSigning), std::end(kSigning), asked) != std::end(kSigning);
+    const bool admin =
+        listing || std::find(std::begin(kAdmin), std::end(kAdmin), asked) != std::end(kAdmin);
+    for (const auto& [role, has] :
+         {std::pair{Role::signing, signing}, std::pair{Role::admin, admin}}) {
+      Dispatcher to = greeted(role);
+      const auto closed = exchange(to, asked, wire::Done{});
+      if (!has) {
+        EXPECT_THAT(closed, ErrorIs(Code::protocol_error, HasSubstr("does not have"))) << type;
+      } else if (!closed) {
+        EXPECT_THAT(closed.error().sentence(), ::testing::Not(HasSubstr("does not have"))) << type;
+      }
+    }
+  }
+}
+
+TEST_F(DispatchTest, ClosesWithoutAHelloFirst) {
+  for (const Type type : {Type::info, Type::mac, Type::list, Type::usage}) {
+    Dispatcher to = dispatcher(Role::signing);
+    EXPECT_THAT(exchange(to, type, wire::Done{}),
+                ErrorIs(Code::protocol_error, HasSubstr("hello")));
+  }
+  Dispatcher to = dispatcher(Role::signing);
+  EXPECT_THAT(exchange(to, Type::hello, wire::Hello{.version = 2, .program = {}}),
+              ErrorIs(Code::protocol_error, HasSubstr("version")));
+}
+
+TEST_F(DispatchTest, ClosesOnASecondHello) {
+  Dispatcher to = greeted(Role::signing);
+  EXPECT_THAT(exchange(to, Type::hello, wire::Hello{}), ErrorIs(Code::protocol_error));
+}
+
+TEST_F(DispatchTest, ClosesOnAMessageThatDoesNotDecode) {
+  Dispatcher to = greeted(Role::signing);
+  EXPECT_THAT(exchange(to, Type::mac, wire::Done{}), ErrorIs(Code::protocol_error));
+  EXPECT_THAT(exchange(to, Type::info, wire::SignCheckpoint{"x"}), ErrorIs(Code::protocol_error));
+}
+
+TEST_F(DispatchTest, SignsAndCounts) {
+  Dispatcher to = greeted(Role::signing);
+  const auto answer = ask<wire::MacAnswer>(to, Type::mac, mac());
+  ASSERT_THAT(answer, Succeeds());
+  EXPECT_EQ(answer->mac, hmac_sha384(as_bytes(kSecret), mac().message));
+  EXPECT_EQ(answer->worker_id, 7U);
+  EXPECT_EQ(answer->counter, 1U);
+}
+
+TEST_F(DispatchTest, JudgesBeforeTheTokenIsAsked) {
+  Dispatcher to = greeted(Role::signing);
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac(R"({"request":"/v1/balances","nonce":1})")),
+              ErrorIs(Code::denied));
+  wire::MacRequest unknown = mac();
+  unknown.label = "desk.v2";
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, unknown), ErrorIs(Code::key_not_active));
+  wire::MacRequest reserved = mac();
+  reserved.cka_id = 0xff02;
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, reserved), ErrorIs(Code::usage));
+  const auto answer = ask<wire::MacAnswer>(to, Type::mac, mac());
+  ASSERT_THAT(answer, Succeeds());
+  EXPECT_EQ(answer->counter, 1U);
+}
+
+TEST_F(DispatchTest, ChargesTheRateOnlyForWhatItWouldSign) {
+  Dispatcher to = greeted(Role::signing);
+  for (int i = 0; i < 10; ++i)
+    EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac(R"({"request":"/v1/balances","nonce":1})")),
+                ErrorIs(Code::denied));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+  const auto refused = ask<wire::MacAnswer>(to, Type::mac, mac());
+  ASSERT_THAT(refused, ErrorIs(Code::rate_limited));
+  EXPECT_EQ(refused.error().retry_after_ms, 500U);
+  clock_.advance(std::chrono::milliseconds{500});
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+}
+
+TEST_F(DispatchTest, WantsAReplacementAfterALostDeviceOnly) {
+  Dispatcher to = greeted(Role::signing);
+  vault_.fail_next(ck_error("the token does not sign", CKR_KEY_FUNCTION_NOT_PERMITTED));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), ErrorIs(Code::token_unavailable));
+  EXPECT_FALSE(to.wants_replacement());
+  vault_.fail_next(ck_error("the token does not sign", CKR_DEVICE_ERROR));
+  const auto lost = ask<wire::MacAnswer>(to, Type::mac, mac());
+  ASSERT_THAT(lost, ErrorIs(Code::token_unavailable, HasSubstr("CKR_DEVICE_ERROR")));
+  EXPECT_EQ(lost.error().ck_rv, CKR_DEVICE_ERROR);
+  EXPECT_TRUE(to.wants_replacement());
+}
+
+TEST_F(DispatchTest, DoesNotCountAFailedMac) {
+  Dispatcher to = greeted(Role::signing);
+  vault_.fail_next(ck_error("the token does not sign", CKR_DEVICE_ERROR));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), ErrorIs(Code::token_unavailable));
+  const auto usage = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
+  ASSERT_THAT(usage, Succeeds());
+  EXPECT_EQ(usage->text, Ledger{7}.usage_text("desk"));
+}
+
+TEST_F(DispatchTest, GivesTheAuditKeyNothingButCheckpointsAndUsage) {
+  Dispatcher to = greeted(Role::signing);
+  for (const std::string& text : {std::string{}, std::string{"x"}, Ledger{9}.usage_text("desk")})
+    EXPECT_THAT(
+        ask<wire::CheckpointSignature>(to, Type::sign_checkpoint, wire::SignCheckpoint{text}),
+        ErrorIs(Code::invalid_payload));
+  EXPECT_TRUE(keys_.signed_.empty());
+}
+
+TEST_F(DispatchTest, PagesAListOfObjects) {
+  for (std::uint16_t id = 2; id <= 300; ++id)
+    vault_.plant({"k" + std::to_string(id) + ".v1", id}, as_bytes(kSecret));
+  Dispatcher to = greeted(Role::signing);
+  const auto first = ask<wire::ObjectList>(to, Type::list, wire::ListObjects{});
+  ASSERT_THAT(first, Succeeds());
+  EXPECT_EQ(first->total, 300U);
+  EXPECT_EQ(first->objects.size(), 256U);
+  const auto rest = ask<wire::ObjectList>(to, Type::list, wire::ListObjects{256});
+  EXPECT_EQ(rest->objects.size(), 44U);
+  EXPECT_TRUE(
+      ask<wire::ObjectList>(to, Type::list, wire::ListObjects{4'000'000'000})->objects.empty());
+}
+
+TEST_F(DispatchTest, RefusesADamagedBlobWithoutTouchingTheToken) {
+  Dispatcher to = greeted(Role::admin);
+  EXPECT_THAT(
+      ask<wire::KeyCheckAnswer>(to, Type::import,
+                                wire::Import{.label = "x.v1", .cka_id = 2, .blob = Bytes(10, 0)}),
+      ErrorIs(Code::usage, HasSubstr("HSMWRAP1")));
+  EXPECT_EQ(vault_.list()->size(), 1U);
+}
+
+}  // namespace
+}  // namespace hsm::token
