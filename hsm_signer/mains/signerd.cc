@@ -1,0 +1,302 @@
+// hsm-signerd: builds every part, passes each to those who need it, and runs one thread until told
+// to stop.
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <map>
+
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/config/signer_config.h"
+#include "hsm_signer/service/admin.h"
+#include "hsm_signer/service/key_rows.h"
+#include "hsm_signer/service/sealer.h"
+#include "hsm_signer/service/signer.h"
+#include "hsm_signer/transport/admin_handler.h"
+#include "hsm_signer/transport/client_handler.h"
+#include "hsm_signer/transport/server.h"
+
+namespace hsm {
+namespace {
+
+namespace asio = boost::asio;
+constexpr std::size_t kPolicyLimit = 1 << 20;
+constexpr std::chrono::seconds kDrainPatience{10};
+constexpr std::chrono::milliseconds kDrainTick{10};
+
+// The last nonce of each API key in the log: nothing at or below it may be issued, whatever the
+// state says.
+using LoggedMarks = std::map<ApiKeyId, std::string>;
+
+// Where state.db remembers how many records of the log were sealed.
+constexpr std::string_view kSealedScope = "audit/sealed";
+
+// A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
+// after they were removed: the state knows how far it was sealed.
+Result<void> check_sealed(asio::io_context& io, state::State& state, const audit::Log& log) {
+  auto work = asio::make_work_guard(io);
+  std::optional<Result<Uint128>> remembered;
+  const std::uint64_t sealed = log.recovered().sealed;
+  state.raise(std::string{kSealedScope}, sealed,
+              [&](Result<Uint128> before) { remembered = std::move(before); });
+  while (!remembered) io.run_one();
+  work.reset();
+  io.restart();  // A loop that has run out of work would not run again.
+  TRY(const Uint128 before, *std::move(remembered));
+  if (before > sealed) {
+    return fail(Code::audit_unavailable, "the audit log is sealed less far than it was",
+                "state.db remembers " + std::to_string(static_cast<std::uint64_t>(before)) +
+                    " sealed records, the checkpoints cover " + std::to_string(sealed) +
+                    "; bring back the audit directory (docs/audit.md)");
+  }
+  if (before == 0 && sealed > 0) {
+    hsm::log(Level::warning, "state_is_new",
+             "the audit log has " + std::to_string(log.recovered().records) +
+                 " records and state.db knows nothing of them: keys must be registered again");
+  }
+  return {};
+}
+
+std::vector<keystore::TokenPool::Token> tokens_of(const SignerConfig& config) {
+  std::vector<keystore::TokenPool::Token> tokens;
+  for (const TokenConfig& token : config.tokens)
+    tokens.push_back({.name = token.name, .socket = token.socket});
+  return tokens;
+}
+
+Result<void> raise_marks(service::NonceDesk& nonces, const keystore::Registry& registry,
+                         const LoggedMarks& marks) {
+  for (const keystore::KeyVersion* version : registry.all()) {
+    const auto mark = marks.find(version->api_key_id);
+    if (mark != marks.end())
+      TRY_VOID(nonces.raise(version->api_key_id, version->nonce_form, mark->second));
+  }
+  return {};
+}
+
+// Every client holds a descriptor: the soft limit of 1,024 would be the first thing to run out.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log(Level::warning, "descriptor_limit", "stays as it is");
+}
+
+// Tells one run from another in the log.
+std::string random_instance() {
+  std::array<Byte, 8> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    std::abort();
+  return hex_encode(bytes);
+}
+
+class Daemon {
+ public:
+  Daemon(const SignerConfig& config, const policy::Rules& rules, audit::Log& log,
+         state::State& state, keystore::Registry& registry, asio::io_context& io)
+      : config_{config},
+        io_{io},
+        signals_{io, SIGTERM, SIGINT},
+        drain_timer_{io},
+        log_{log},
+        ledger_{io, clock_, log},
+        nonces_{clock_, state},
+        pool_{io, clock_, tokens_of(config), [this] { ledger_.flush(); }},
+        sealer_{
+            io,
+            clock_,
+            ledger_,
+            pool_,
+            config.audit_key,
+            [&state](std::uint64_t sealed) { state.raise(std::string{kSealedScope}, sealed, {}); }},
+        signer_{{.clock = clock_,
+                 .rules = rules,
+                 .registry = registry,
+                 .nonces = nonces_,
+                 .pool = pool_,
+                 .ledger = ledger_,
+                 .deadline = config.deadline}},
+        admin_{{.clock = clock_,
+                .config = config,
+                .registry = registry,
+                .state = state,
+                .nonces = nonces_,
+                .pool = pool_,
+                .ledger = ledger_,
+                .signer = signer_,
+                .connections = [this] { return clients_ ? clients_->connections() : 0; },
+                .drain = [this] { drain(); }}},
+        client_handler_{signer_},
+        admin_handler_{admin_} {}
+
+  service::NonceDesk& nonces() { return nonces_; }
+
+  Result<void> listen() {
+    // Clients of any uid may knock: who they are is the policy's business. Administrators are
+    // named.
+    TRY(OwnedFd client_socket, listen_unix(config_.socket, 0666, config_.socket_group));
+    TRY(OwnedFd admin_socket, listen_unix(config_.admin_socket, 0660, config_.admin_group));
+    clients_.emplace(io_, std::move(client_socket), transport::Limits{}, client_handler_,
+                     [this](const Peer& peer) -> Result<void> {
+                       TRY_VOID(signer_.whoami(peer));
+                       return {};
+                     });
+    admins_.emplace(io_, std::move(admin_socket),
+                    transport::Limits{.connections = 64, .connections_per_uid = 32}, admin_handler_,
+                    [this](const Peer& peer) -> Result<void> {
+                      if (std::find(config_.admins.begin(), config_.admins.end(), peer.uid) !=
+                          config_.admins.end())
+                        return {};
+                      return fail(Code::unauthorized, "not an administrator of this signer");
+                    });
+    return {};
+  }
+
+  void run(const std::string& policy_sha256) {
+    record_start(policy_sha256);
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) drain();
+    });
+    pool_.start();
+    sealer_.start();
+    clients_->start();
+    admins_->start();
+    ::sd_notify(0, "READY=1");
+    log(Level::notice, "ready", "serving " + config_.socket);
+    io_.run();
+  }
+
+ private:
+  void record_start(const std::string& policy_sha256) {
+    audit::Record start = audit::Record::start(instance_);
+    start.software = HSM_VERSION;
+    start.config_sha256 = config_.file_sha256;
+    start.policy_sha256 = policy_sha256;
+    start.cut_bytes = log_.recovered().cut_bytes;
+    ledger_.event(std::move(start));
+  }
+
+  void drain() {
+    if (signer_.draining()) return;
+    log(Level::notice, "draining", std::to_string(signer_.unfinished()) + " requests to finish");
+    ::sd_notify(0, "STOPPING=1");
+    signer_.drain();
+    clients_->stop_accepting();
+    drain_until_ = clock_.steady() + kDrainPatience;
+    wait_for_requests();
+  }
+
+  void wait_for_requests() {
+    if (signer_.unfinished() == 0 || clock_.steady() >= drain_until_) return finish();
+    drain_timer_.expires_after(kDrainTick);
+    drain_timer_.async_wait([this](const boost::system::error_code&) { wait_for_requests(); });
+  }
+
+  void finish() {
+    ledger_.event(audit::Record::stop(instance_, "asked to stop"));
+    ledger_.flush();
+    sealer_.seal_now([this] {
+      nonces_.settle([this] {
+        clients_->close_all();
+        admins_->close_all();
+        pool_.stop();
+        sealer_.stop();
+        signals_.cancel();
+        // One more turn for what is being written to clients.
+        asio::post(io_, [this] { io_.stop(); });
+      });
+    });
+  }
+
+  const SignerConfig& config_;
+  asio::io_context& io_;
+  SystemClock clock_;
+  asio::signal_set signals_;
+  asio::steady_timer drain_timer_;
+  const std::string instance_ = random_instance();
+  audit::Log& log_;
+  service::Ledger ledger_;
+  service::NonceDesk nonces_;
+  keystore::TokenPool pool_;
+  service::Sealer sealer_;
+  service::Signer signer_;
+  service::Admin admin_;
+  transport::ClientHandler client_handler_;
+  transport::AdminHandler admin_handler_;
+  std::optional<transport::Server> clients_;
+  std::optional<transport::Server> admins_;
+  Clock::Steady drain_until_{};
+};
+
+Result<void> serve(const std::string& config_path, bool check_only) {
+  TRY(const SignerConfig config, SignerConfig::load(config_path));
+  // Hashed for the log and parsed from the same bytes.
+  TRY(const Bytes policy_text, read_file(config.policy, kPolicyLimit, Code::usage));
+  TRY(const policy::Rules rules,
+      policy::Rules::parse(as_text(policy_text), config.policy, policy::system_resolver()));
+  if (check_only) {
+    std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
+    return {};
+  }
+  TRY_VOID(lock_down(LockMemory::yes));
+  raise_descriptor_limit();
+
+  asio::io_context io{1};
+  // Answers of the state's thread come back to this one; while they are owed, the loop may not end.
+  const auto post = [&io](std::function<void()> work) { asio::post(io, std::move(work)); };
+  TRY(const std::unique_ptr<state::State> state, state::State::open(config.state, post));
+  TRY(std::vector<keystore::KeyVersion> versions, service::from_rows(state->keys_at_open()));
+  TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
+  LoggedMarks marks;
+  TRY(const std::unique_ptr<audit::Log> log,
+      audit::Log::open(config.audit, [&](const audit::Record& record) {
+        if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
+      }));
+
+  TRY_VOID(check_sealed(io, *state, *log));
+  Daemon daemon{config, rules, *log, *state, registry, io};
+  TRY_VOID(raise_marks(daemon.nonces(), registry, marks));
+  TRY_VOID(daemon.listen());
+  daemon.run(hex_encode(sha256(policy_text)));
+  hsm::log(Level::notice, "stopped");
+  return {};
+}
+
+}  // namespace
+}  // namespace hsm
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "hsm-signerd: signs requests to the Gemini exchange with keys that stay in a PKCS#11 token."};
+  app.footer("Example: hsm-signerd --config /etc/hsm-signer/signer.toml\nManual: hsm-signerd(8)");
+  std::string config = "/etc/hsm-signer/signer.toml";
+  bool check = false;
+  app.add_option("--config", config, "Configuration file")->capture_default_str();
+  app.add_flag("--check", check, "Read configuration and policy, say what is wrong, and end");
+  app.set_version_flag("--version", "hsm-signerd " HSM_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  hsm::set_log_name("hsm-signerd");
+  try {
+    const hsm::Result<void> served = hsm::serve(config, check);
+    if (served) return 0;
+    hsm::log(hsm::Level::error, hsm::name(served.error().code), served.error().sentence());
+    return hsm::exit_status(served.error().code);
+  } catch (const std::exception& error) {
+    // A rim: only bugs and exhausted memory come here.
+    hsm::log(hsm::Level::error, "internal", error.what());
+    return hsm::exit_status(hsm::Code::internal);
+  }
+}

@@ -1,0 +1,248 @@
+#include "hsm_signer/service/admin.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/service/key_rows.h"
+#include "hsm_signer/service/question.h"
+
+namespace hsm::service {
+namespace {
+
+using keystore::KeyVersion;
+
+// Keys of the pool that belong to no API key: each control question is free to go to any worker.
+constexpr keystore::KeyIndex kControlKeys = 0xF000'0000;
+constexpr std::size_t kPage = 128;
+constexpr std::chrono::seconds kControlDeadline{10};
+
+Result<void> refuse_statement(const std::string& statement) {
+  if (statement.empty()) return {};
+  return fail(Code::denied, "officers' statements are not supported yet");
+}
+
+template <class T>
+Result<T> spelled(const auto& table, const std::string& text, std::string_view what) {
+  if (const auto value = from_spelling(table, text)) return *value;
+  return fail(Code::usage, what, text.empty() ? "empty" : "unknown word");
+}
+
+}  // namespace
+
+void Admin::register_key(const Peer& who, const wire::RegisterKey& ask,
+                         Reply<wire::Registered> reply) {
+  const auto plan = [&]() -> Result<keystore::Change> {
+    TRY_VOID(refuse_statement(ask.statement));
+    if (parts_.config.token(ask.token) == nullptr)
+      return fail(Code::denied, "no such token in signer.toml");
+    keystore::NewVersion wanted;
+    wanted.key = {ask.key};
+    wanted.token = {ask.token};
+    wanted.api_key_id = {ask.api_key_id};
+    TRY(wanted.environment,
+        spelled<Environment>(kEnvironments, ask.environment, "bad environment"));
+    TRY(wanted.scope, spelled<Scope>(kScopes, ask.scope, "bad scope"));
+    TRY(wanted.roles, keystore::roles_from_text(ask.roles));
+    TRY(wanted.nonce_form, nonce::form_from_name(ask.nonce_form));
+    TRY(wanted.cka_id, parts_.registry.unused_cka_id(wanted.token));
+    wanted.kcv = ask.key_check;
+    return parts_.registry.register_version(wanted, parts_.clock.wall());
+  };
+  Result<keystore::Change> change = plan();
+  if (!change) return reply(fail(change.error()));
+  const KeyVersion added = change->rows.back();
+  persist(*std::move(change), [this, who, added, reply](const Result<wire::Done>& done) {
+    if (!done) return reply(fail(done.error()));
+    record(who, "register", added.key.value, added.version);
+    reply(
+        wire::Registered{.version = added.version, .cka_id = added.cka_id, .label = added.label()});
+  });
+}
+
+void Admin::activate(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
+  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
+  const KeyVersion* version = parts_.registry.find(ask.key, ask.version);
+  if (version == nullptr) return reply(fail(Code::denied, "no such version of a key"));
+  ask_key_check(*version, [this, who, ask, reply](const Result<keystore::KeyCheckValue>& value) {
+    if (!value) return reply(fail(value.error()));
+    Result<keystore::Change> change =
+        parts_.registry.activate(ask.key, ask.version, *value, parts_.clock.wall());
+    if (!change) return reply(fail(change.error()));
+    persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
+      if (done) record(who, "activate", ask.key, ask.version);
+      reply(done);
+    });
+  });
+}
+
+void Admin::forget(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
+  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
+  Result<keystore::Change> change =
+      parts_.registry.retire(ask.key, ask.version, parts_.clock.wall());
+  if (!change) return reply(fail(change.error()));
+  const KeyVersion version = *parts_.registry.find(ask.key, ask.version);
+  persist(*std::move(change), [this, who, version, reply](const Result<wire::Done>& done) {
+    if (!done) return reply(done);
+    record(who, "retire", version.key.value, version.version);
+    const auto token = parts_.pool.index_of(version.token.value);
+    if (!token) return reply(wire::Done{});
+    parts_.pool.broadcast(*token, {.label = version.label(), .cka_id = version.cka_id},
+                          wire::Type::forget, [reply](const Result<void>& forgotten) {
+                            if (!forgotten) return reply(fail(forgotten.error()));
+                            reply(wire::Done{});
+                          });
+  });
+}
+
+void Admin::destroyed(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
+  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
+  const KeyVersion* version = parts_.registry.find(ask.key, ask.version);
+  if (version == nullptr) return reply(fail(Code::denied, "no such version of a key"));
+  // An administrator's word is not enough: the token itself says that the key is gone.
+  ask_key_check(*version, [this, who, ask, reply](const Result<keystore::KeyCheckValue>& value) {
+    if (value)
+      return reply(fail(Code::denied, "the token still holds this key: destroy it there first"));
+    if (value.error().code != Code::key_not_active) return reply(fail(value.error()));
+    Result<keystore::Change> change =
+        parts_.registry.destroyed(ask.key, ask.version, parts_.clock.wall());
+    if (!change) return reply(fail(change.error()));
+    persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
+      if (done) record(who, "destroy", ask.key, ask.version);
+      reply(done);
+    });
+  });
+}
+
+void Admin::check(const wire::CheckKeys& ask, Reply<wire::VersionList> reply) {
+  std::vector<KeyVersion> versions;
+  for (const KeyVersion* version : parts_.registry.all()) {
+    const bool wanted = ask.key.empty() || version->key.value == ask.key;
+    if (wanted && version->state != VersionState::destroyed) versions.push_back(*version);
+  }
+  if (versions.empty() && !ask.key.empty()) return reply(fail(Code::denied, "no such key"));
+  auto list = std::make_shared<wire::VersionList>();
+  list->total = static_cast<std::uint32_t>(versions.size());
+  list->versions.resize(versions.size());
+  auto open = std::make_shared<std::size_t>(versions.size());
+  if (versions.empty()) return reply(*list);
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    ask_key_check(versions[i], [this, version = versions[i], i, list, open,
+                                reply](const Result<keystore::KeyCheckValue>& value) {
+      const bool right = value && *value == version.kcv;
+      if (right) parts_.signer.set_health(version.label(), {});
+      if (value && !right)
+        parts_.signer.set_health(version.label(), "its key-check value is not the registered one");
+      list->versions[i] = item(version);
+      list->versions[i].health = right   ? "ok"
+                                 : value ? "quarantined: wrong key-check value"
+                                         : value.error().sentence();
+      if (--*open == 0) reply(*list);
+    });
+  }
+}
+
+wire::VersionList Admin::list(const wire::ListVersions& ask) const {
+  wire::VersionList list;
+  for (const KeyVersion* version : parts_.registry.all()) {
+    if (!ask.key.empty() && version->key.value != ask.key) continue;
+    if (list.total++ >= ask.offset && list.versions.size() < kPage)
+      list.versions.push_back(item(*version));
+  }
+  return list;
+}
+
+wire::Status Admin::status() const {
+  wire::Status status;
+  status.version = HSM_VERSION;
+  status.mode =
+      parts_.config.mode == SignerConfig::Mode::development ? "development" : "production";
+  status.state = parts_.signer.draining() ? "draining" : "serving";
+  status.audit_size = parts_.ledger.size();
+  status.signatures = parts_.signer.counters().signatures;
+  status.refusals = parts_.signer.counters().refusals;
+  status.connections = static_cast<std::uint32_t>(parts_.connections());
+  for (const KeyVersion* version : parts_.registry.all())
+    status.keys += version->state == VersionState::active ? 1U : 0U;
+  if (const auto trouble = parts_.ledger.blocked()) status.problem = trouble->sentence();
+  for (keystore::TokenIndex token = 0; token < parts_.pool.size(); ++token) {
+    const keystore::TokenPool::Health& health = parts_.pool.health(token);
+    status.tokens.push_back({.token = parts_.config.tokens[token].name.value,
+                             .workers = health.workers,
+                             .configured = health.configured,
+                             .problem = health.problem});
+  }
+  return status;
+}
+
+void Admin::ask_key_check(const KeyVersion& version, Reply<keystore::KeyCheckValue> reply) {
+  const auto token = parts_.pool.index_of(version.token.value);
+  if (!token)
+    return reply(fail(Code::token_unavailable, "the key's token is not in signer.toml",
+                      version.token.value));
+  auto question = std::make_unique<Question>(
+      [ref = wire::ObjectRef{.label = version.label(), .cka_id = version.cka_id}](
+          keystore::JobId id, Bytes& out) {
+        return wire::encode(out, wire::Type::key_check, id, ref);
+      },
+      [reply](const Result<wire::FrameView>& frame) {
+        if (!frame) return reply(fail(frame.error()));
+        const auto answer = wire::decode<wire::KeyCheckAnswer>(*frame);
+        if (!answer) return reply(fail(answer.error()));
+        reply(answer->key_check);
+      });
+  parts_.pool.submit(std::move(question), {.id = 0,
+                                           .key = kControlKeys + version.cka_id,
+                                           .client = keystore::kNoClient,
+                                           .token = *token,
+                                           .urgency = keystore::Urgency::other,
+                                           .deadline = parts_.clock.steady() + kControlDeadline,
+                                           .in_order = false});
+}
+
+void Admin::persist(keystore::Change change, Reply<wire::Done> reply) {
+  // A change is planned against the registry as it is: the next one is planned when this one is
+  // applied.
+  if (persisting_) {
+    Error busy{.code = Code::overloaded, .what = "another change to the registry is being written"};
+    busy.retry_after_ms = 50;
+    return reply(fail(std::move(busy)));
+  }
+  persisting_ = true;
+  std::vector<KeyVersion> rows = change.rows;
+  parts_.state.put_keys(to_rows(rows),
+                        [this, change = std::move(change), reply](const Result<void>& stored) {
+                          persisting_ = false;
+                          if (!stored) return reply(fail(stored.error()));
+                          const Result<void> applied = parts_.registry.apply(change);
+                          if (!applied) return reply(fail(applied.error()));
+                          reply(wire::Done{});
+                        });
+}
+
+void Admin::record(const Peer& who, std::string_view what, const std::string& key,
+                   std::uint32_t version) {
+  log(Level::notice, "key_event", std::string{what} + " " + key_label(key, version));
+  parts_.ledger.event(audit::Record::key_event(who, what, key, version));
+}
+
+wire::VersionItem Admin::item(const KeyVersion& version) const {
+  const std::string sick = parts_.signer.health(version.label());
+  state::KeyRow row = to_row(version);
+  return {.key = std::move(row.key),
+          .version = row.version,
+          .token = std::move(row.token),
+          .cka_id = row.cka_id,
+          .api_key_id = std::move(row.api_key_id),
+          .environment = std::move(row.environment),
+          .scope = std::move(row.scope),
+          .roles = std::move(row.roles),
+          .nonce_form = std::move(row.nonce_form),
+          .key_check = std::move(row.kcv),
+          .state = std::move(row.state),
+          .created = std::move(row.created),
+          .activated = std::move(row.activated),
+          .health = sick.empty() ? "unchecked" : "quarantined: " + sick};
+}
+
+}  // namespace hsm::service

@@ -1,0 +1,142 @@
+#include "hsm_signer/service/ledger.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm::service {
+namespace {
+
+// Refusals of one uid that are written: so many at once, then so many a second.
+constexpr double kRefusalBurst = 200;
+constexpr double kRefusalsPerSecond = 50;
+
+}  // namespace
+
+Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log)
+    : io_{io},
+      clock_{clock},
+      log_{log},
+      syncer_{log, [&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); },
+              [this](const Result<std::uint64_t>& up_to) { durable(up_to); }} {}
+
+void Ledger::allow(audit::Record record, std::uint32_t lane, Release release) {
+  const Durability durability = record.durability;
+  append(std::move(record),
+         Waiting{
+             .sequence = 0, .lane = lane, .durability = durability, .release = std::move(release)});
+}
+
+void Ledger::refuse(audit::Record record) {
+  if (may_write_refusal(record.uid)) append(std::move(record), std::nullopt);
+}
+
+void Ledger::event(audit::Record record) { append(std::move(record), std::nullopt); }
+
+void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
+  record.time = clock_.wall();
+  const Result<std::uint64_t> sequence = log_.append(std::move(record));
+  if (!sequence) {
+    log(Level::error, "audit_append_failed", sequence.error().sentence());
+    if (waiting)
+      waiting->release(fail(Code::audit_unavailable, "the audit record could not be made"));
+    return;
+  }
+  if (waiting) {
+    waiting->sequence = *sequence;
+    fresh_.push_back(*std::move(waiting));
+  }
+  schedule_flush();
+}
+
+void Ledger::schedule_flush() {
+  if (std::exchange(flush_scheduled_, true)) return;
+  boost::asio::post(io_, [this] { flush(); });
+}
+
+void Ledger::flush() {
+  flush_scheduled_ = false;
+  if (!log_.has_unflushed()) return;
+  const Result<void> flushed = log_.flush();
+  std::vector<Waiting> fresh = std::exchange(fresh_, {});
+  if (flushed) {
+    if (std::exchange(trouble_, std::nullopt)) log(Level::notice, "audit_works_again");
+    return written(std::move(fresh));
+  }
+  log(Level::error, "audit_write_failed", flushed.error().sentence());
+  trouble_ = flushed.error();
+  for (const Waiting& waiting : fresh) waiting.release(fail(flushed.error()));
+}
+
+void Ledger::written(std::vector<Waiting> fresh) {
+  for (Waiting& waiting : fresh) {
+    // An `os` answer behind an `fsync` one of the same API key waits too: answers leave in nonce
+    // order.
+    const bool wait =
+        waiting.durability == Durability::fsync || unsynced_lanes_.contains(waiting.lane);
+    if (!wait) {
+      waiting.release(waiting.sequence);
+      continue;
+    }
+    ++unsynced_lanes_[waiting.lane];
+    unsynced_.push_back(std::move(waiting));
+  }
+  if (!unsynced_.empty() || !barriers_.empty()) syncer_.request();
+}
+
+void Ledger::durable(const Result<std::uint64_t>& up_to) {
+  if (!up_to) log(Level::error, "audit_sync_failed", up_to.error().sentence());
+  while (!unsynced_.empty() && (!up_to || unsynced_.front().sequence <= *up_to)) {
+    const Waiting waiting = std::move(unsynced_.front());
+    unsynced_.pop_front();
+    if (--unsynced_lanes_[waiting.lane] == 0) unsynced_lanes_.erase(waiting.lane);
+    waiting.release(up_to ? Result<std::uint64_t>{waiting.sequence} : fail(up_to.error()));
+  }
+  const auto reached = std::stable_partition(
+      barriers_.begin(), barriers_.end(),
+      [&](const Barrier& barrier) { return up_to.has_value() && barrier.size > *up_to; });
+  std::vector<Barrier> done{std::make_move_iterator(reached),
+                            std::make_move_iterator(barriers_.end())};
+  barriers_.erase(reached, barriers_.end());
+  for (const Barrier& barrier : done) barrier.done(up_to ? Result<void>{} : fail(up_to.error()));
+}
+
+void Ledger::when_durable(Durable done) {
+  flush();
+  if (const auto why = blocked()) return done(fail(*why));
+  barriers_.push_back({.size = log_.size(), .done = std::move(done)});
+  syncer_.request();
+}
+
+std::optional<Error> Ledger::blocked() const {
+  if (auto failure = log_.failure()) return failure;
+  return trouble_;
+}
+
+Result<void> Ledger::add_checkpoint(std::string_view note) {
+  TRY_VOID(log_.add_checkpoint(note));
+  syncer_.request();
+  return {};
+}
+
+bool Ledger::may_write_refusal(uid_t uid) {
+  const Clock::Steady now = clock_.steady();
+  Bucket& bucket =
+      refusals_.try_emplace(uid, Bucket{.tokens = kRefusalBurst, .at = now}).first->second;
+  const double seconds = std::chrono::duration<double>(now - bucket.at).count();
+  bucket.tokens = std::min(kRefusalBurst, bucket.tokens + seconds * kRefusalsPerSecond);
+  bucket.at = now;
+  if (bucket.tokens < 1) {
+    ++bucket.dropped;
+    return false;
+  }
+  bucket.tokens -= 1;
+  if (const std::uint64_t dropped = std::exchange(bucket.dropped, 0); dropped > 0)
+    log(Level::warning, "refusals_not_recorded",
+        "uid " + std::to_string(uid) + ": " + std::to_string(dropped));
+  return true;
+}
+
+}  // namespace hsm::service

@@ -1,0 +1,85 @@
+// The audit log as the signer uses it: every decision goes in, and an answer comes out only when
+// its record is where the durability asks for it.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "hsm_signer/audit/log.h"
+#include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/syncer.h"
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/base/terms.h"
+
+namespace hsm::service {
+
+class Ledger {
+ public:
+  // Runs once: with the record's sequence when the answer may leave, or with audit_unavailable.
+  using Release = std::function<void(Result<std::uint64_t>)>;
+  using Durable = std::function<void(Result<void>)>;
+
+  Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log);
+
+  // A MAC was made. `lane` (the nonce mark) keeps the answers of one API key in the order of their
+  // nonces.
+  void allow(audit::Record record, std::uint32_t lane, Release release);
+  // A refusal; nobody waits for its record. Beyond a rate per uid they are counted and not written,
+  // so that no local user can fill the disk.
+  void refuse(audit::Record record);
+  void event(audit::Record record);
+
+  // One write for everything since the last; called at the end of each turn.
+  void flush();
+  // Why nothing can be signed just now, or nothing.
+  std::optional<Error> blocked() const;
+
+  std::uint64_t size() const { return log_.size(); }
+  audit::Head head() const { return log_.head(); }
+  // Runs `done` when everything written so far is on disk.
+  void when_durable(Durable done);
+  // A note over a head that is durable.
+  Result<void> add_checkpoint(std::string_view note);
+
+ private:
+  struct Waiting {
+    std::uint64_t sequence;
+    std::uint32_t lane;
+    Durability durability;
+    Release release;
+  };
+  struct Barrier {
+    std::uint64_t size;
+    Durable done;
+  };
+  struct Bucket {
+    double tokens;
+    Clock::Steady at;
+    std::uint64_t dropped = 0;
+  };
+
+  void append(audit::Record record, std::optional<Waiting> waiting);
+  void written(std::vector<Waiting> fresh);
+  void durable(const Result<std::uint64_t>& up_to);
+  void schedule_flush();
+  bool may_write_refusal(uid_t uid);
+
+  boost::asio::io_context& io_;
+  const Clock& clock_;
+  audit::Log& log_;
+  std::vector<Waiting> fresh_;    // Appended, not yet written.
+  std::deque<Waiting> unsynced_;  // Written, not yet durable, in order of sequence.
+  std::unordered_map<std::uint32_t, std::size_t> unsynced_lanes_;
+  std::vector<Barrier> barriers_;
+  std::unordered_map<uid_t, Bucket> refusals_;
+  std::optional<Error> trouble_;  // Of the last write.
+  bool flush_scheduled_ = false;
+  audit::Syncer syncer_;  // Last: its thread reports to the above.
+};
+
+}  // namespace hsm::service

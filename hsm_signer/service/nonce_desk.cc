@@ -1,0 +1,89 @@
+#include "hsm_signer/service/nonce_desk.h"
+
+#include <memory>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm::service {
+namespace {
+
+// Marks are kept by API key id: names and versions that share one share its mark.
+std::string scope_of(const ApiKeyId& id) { return "nonce/" + id.value; }
+
+}  // namespace
+
+NonceDesk::NonceDesk(const Clock& clock, state::State& state)
+    : clock_{clock}, state_{state}, book_{nonce::now_of(clock)} {}
+
+Result<nonce::MarkIndex> NonceDesk::open(const keystore::KeyVersion& version) {
+  return book_.open(version.api_key_id, version.nonce_form);
+}
+
+Result<void> NonceDesk::raise(const ApiKeyId& id, nonce::Form form, std::string_view nonce_text) {
+  TRY(const nonce::MarkIndex mark, book_.open(id, form));
+  TRY(const nonce::Value value, nonce::Value::parse(nonce_text));
+  book_.raise(mark, value);
+  return {};
+}
+
+Result<std::optional<nonce::Drawn>> NonceDesk::draw(nonce::MarkIndex mark) {
+  return take(mark, book_.draw(mark, nonce::now_of(clock_)));
+}
+
+Result<std::optional<nonce::Drawn>> NonceDesk::admit(nonce::MarkIndex mark, std::string_view text) {
+  if (parked_.contains(mark)) return std::optional<nonce::Drawn>{};
+  return take(mark, book_.admit(mark, text, nonce::now_of(clock_)));
+}
+
+Result<std::optional<nonce::Drawn>> NonceDesk::take(nonce::MarkIndex mark,
+                                                    Result<nonce::Outcome> outcome) {
+  if (!outcome) return fail(outcome.error());
+  if (const auto* drawn = std::get_if<nonce::Drawn>(&*outcome)) {
+    if (drawn->want_refill) reserve(mark, drawn->refill_to);
+    return std::optional{*drawn};
+  }
+  const auto& needed = std::get<nonce::NeedsReserve>(*outcome);
+  if (!needed.asked) reserve(mark, needed.at_least_last);
+  return std::optional<nonce::Drawn>{};
+}
+
+void NonceDesk::reserve(nonce::MarkIndex mark, nonce::Value at_least) {
+  state_.reserve(scope_of(book_.api_key_id(mark)), at_least.units,
+                 [this, mark](Result<state::Reservation> answer) { reserved(mark, answer); });
+}
+
+void NonceDesk::reserved(nonce::MarkIndex mark, const Result<state::Reservation>& answer) {
+  Result<void> outcome;
+  if (answer) {
+    outcome = book_.install(
+        mark, {.first = {answer->first}, .last = {answer->last}, .epoch = answer->epoch});
+  } else {
+    book_.reserve_failed(mark);
+    outcome = fail(answer.error());
+  }
+  if (!outcome) log(Level::error, "nonce_reservation_failed", outcome.error().sentence());
+  // Those who park again while we resume stand in a new queue, in the same order.
+  const auto waiting = parked_.extract(mark);
+  if (waiting.empty()) return;
+  for (const Resume& resume : waiting.mapped()) resume(outcome);
+}
+
+void NonceDesk::park(nonce::MarkIndex mark, Resume resume) {
+  parked_[mark].push_back(std::move(resume));
+}
+
+void NonceDesk::settle(std::function<void()> done) {
+  const std::vector<nonce::Settlement> settlements = book_.settle();
+  auto open = std::make_shared<std::size_t>(settlements.size());
+  if (settlements.empty()) return done();
+  for (const nonce::Settlement& settlement : settlements) {
+    state_.settle(scope_of(settlement.api_key_id), settlement.mark.units, settlement.epoch,
+                  [open, done](const Result<void>& settled) {
+                    if (!settled)
+                      log(Level::warning, "nonce_not_settled", settled.error().sentence());
+                    if (--*open == 0) done();
+                  });
+  }
+}
+
+}  // namespace hsm::service

@@ -1,0 +1,124 @@
+#include "hsm_signer/service/sealer.h"
+
+#include <utility>
+
+#include "hsm_signer/audit/checkpoint.h"
+#include "hsm_signer/base/checkpoint_text.h"
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/service/question.h"
+
+namespace hsm::service {
+namespace {
+
+constexpr std::chrono::seconds kEvery{1};
+constexpr std::chrono::seconds kDeadline{10};
+constexpr keystore::KeyIndex kCheckpointKey = 0xFFFF'FFFF;  // No API key's.
+constexpr std::size_t kPemLimit = 16 * 1024;
+
+// Origins are to be unique to a log (C2SP tlog-checkpoint); the token's audit key is unique to it.
+std::string origin_of(ByteView spki) {
+  return "hsm-signer/audit/" + hex_encode(sha256(spki)).substr(0, 16);
+}
+
+}  // namespace
+
+Sealer::Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger,
+               keystore::TokenPool& pool, std::string audit_key,
+               std::function<void(std::uint64_t)> remember)
+    : clock_{clock},
+      ledger_{ledger},
+      pool_{pool},
+      audit_key_path_{std::move(audit_key)},
+      remember_{std::move(remember)},
+      timer_{io} {}
+
+void Sealer::start() { tick(); }
+
+void Sealer::stop() { timer_.cancel(); }
+
+void Sealer::tick() {
+  timer_.expires_after(kEvery);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    if (!sealing_ && ledger_.size() > sealed_) seal();
+    tick();
+  });
+}
+
+void Sealer::seal_now(std::function<void()> done) {
+  if (!sealing_ && ledger_.size() <= sealed_) return done();
+  waiting_.push_back(std::move(done));
+  if (!sealing_) seal();
+}
+
+void Sealer::seal() {
+  sealing_ = true;
+  // Only what is on disk is sealed: after a power cut the log would be shorter than its own
+  // checkpoint.
+  ledger_.flush();
+  const audit::Head head = ledger_.head();
+  ledger_.when_durable([this, head](const Result<void>& durable) {
+    if (!durable) return finish(durable);
+    ask_token(head);
+  });
+}
+
+Result<keystore::TokenIndex> Sealer::pinned_token() {
+  if (spki_.empty()) {
+    TRY(const Bytes pem, read_file(audit_key_path_, kPemLimit, Code::audit_unavailable));
+    TRY(const audit::AuditKey key, audit::AuditKey::from_pem(as_text(pem)));
+    spki_ = key.spki();
+  }
+  for (keystore::TokenIndex token = 0; token < pool_.size(); ++token) {
+    const auto& health = pool_.health(token);
+    if (health.workers > 0 && health.info && health.info->audit_key == spki_) return token;
+  }
+  return fail(Code::token_unavailable, "no token with the key of this file is up", audit_key_path_);
+}
+
+void Sealer::ask_token(const audit::Head& head) {
+  const Result<keystore::TokenIndex> token = pinned_token();
+  if (!token) return finish(fail(token.error()));
+  const std::string text = checkpoint_text(origin_of(spki_), head.size, head.root);
+  auto question = std::make_unique<Question>(
+      [text](keystore::JobId id, Bytes& out) {
+        return wire::encode(out, id, wire::SignCheckpoint{.text = text});
+      },
+      [this, text, size = head.size](Result<wire::FrameView> frame) {
+        const Result<void> sealed = signed_by_token(text, std::move(frame));
+        if (sealed) {
+          sealed_ = size;
+          ledger_.when_durable([this, size](const Result<void>& durable) {
+            if (durable) remember_(size);
+          });
+        }
+        finish(sealed);
+      });
+  pool_.submit(std::move(question), {.id = 0,
+                                     .key = kCheckpointKey,
+                                     .client = keystore::kNoClient,
+                                     .token = *token,
+                                     .urgency = keystore::Urgency::checkpoint,
+                                     .deadline = clock_.steady() + kDeadline,
+                                     .in_order = false});
+}
+
+Result<void> Sealer::signed_by_token(const std::string& text, Result<wire::FrameView> frame) {
+  if (!frame) return fail(frame.error());
+  TRY(const auto answer, wire::decode<wire::CheckpointSignature>(*frame));
+  const std::string note = audit::seal(text, origin_of(spki_), spki_, answer.signature);
+  TRY(const audit::AuditKey key, audit::AuditKey::from_spki(spki_));
+  TRY_VOID(audit::open_note(note, key));
+  return ledger_.add_checkpoint(note);
+}
+
+void Sealer::finish(const Result<void>& sealed) {
+  sealing_ = false;
+  // Once, not each second.
+  if (!sealed && !std::exchange(complained_, true))
+    log(Level::warning, "not_sealed", sealed.error().sentence());
+  if (sealed && std::exchange(complained_, false)) log(Level::notice, "sealed_again");
+  for (const auto& done : std::exchange(waiting_, {})) done();
+}
+
+}  // namespace hsm::service

@@ -1,0 +1,142 @@
+#include "hsm_signer/service/sign_task.h"
+
+#include <utility>
+
+#include "hsm_signer/base/hash.h"
+#include "hsm_signer/base/log.h"
+#include "hsm_signer/wire/token.h"
+
+namespace hsm::service {
+
+SignTask::SignTask(Signer& signer, Facts facts, SignReply reply)
+    : signer_{signer}, facts_{std::move(facts)}, reply_{std::move(reply)} {}
+
+keystore::Job SignTask::job(keystore::ClientIndex client) const {
+  return {.id = 0,
+          .key = facts_.mark,
+          .client = client,
+          .token = facts_.token,
+          .urgency = keystore::urgency_of(facts_.payload.endpoint().cls),
+          .deadline = facts_.deadline,
+          .in_order = caller_nonce()};
+}
+
+Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) {
+  if (!caller_nonce()) {
+    TRY(const std::optional<nonce::Drawn> drawn, signer_.parts_.nonces.draw(facts_.mark));
+    if (!drawn) return Written::no;
+    nonce_ = drawn->text;
+  }
+  base64_ = base64_encode(as_bytes(signed_text()));
+  if (base64_.size() > venue::kPayloadBase64Limit)
+    return fail(Code::too_large, "the payload is over 8 KiB of base64");
+  const ByteView message = as_bytes(base64_);
+  TRY_VOID(wire::encode(out, id,
+                        wire::MacRequest{.label = facts_.version.label(),
+                                         .cka_id = facts_.version.cka_id,
+                                         .key_check = facts_.version.kcv,
+                                         .message = Bytes{message.begin(), message.end()},
+                                         .statements = {}}));
+  return Written::yes;
+}
+
+std::string SignTask::signed_text() const {
+  if (facts_.ask.form == Form::verbatim) return std::string{facts_.payload.verbatim()};
+  std::string text;
+  facts_.payload.build(nonce_, text);
+  return text;
+}
+
+void SignTask::parked(std::unique_ptr<Task> self) {
+  std::shared_ptr<Task> kept{std::move(self)};
+  signer_.parts_.nonces.park(facts_.mark, [this, kept](const Result<void>& reserved) {
+    if (!reserved) return refuse(reserved.error());
+    signer_.queue(std::make_unique<SignTask>(std::move(*this)));
+  });
+}
+
+void SignTask::overdue() {
+  // The MAC may still be made, and is then recorded; nobody gets it.
+  reply(fail(Code::deadline_exceeded, "the deadline passed before the token had signed"));
+}
+
+void SignTask::finished(Result<wire::FrameView> answer) {
+  if (!answer) {
+    if (answer.error().code == Code::quarantined)
+      signer_.set_health(facts_.version.label(), answer.error().sentence());
+    return refuse(answer.error());
+  }
+  const Result<wire::MacAnswer> mac = wire::decode<wire::MacAnswer>(*answer);
+  if (!mac) return refuse(mac.error());
+  record_mac(*mac);
+}
+
+void SignTask::record_mac(const wire::MacAnswer& mac) {
+  wire::Signed answer{.api_key_id = facts_.version.api_key_id.value,
+                      .payload_base64 = base64_,
+                      .signature = hex_encode(mac.mac),
+                      .nonce = nonce_,
+                      .audit_sequence = 0,
+                      .key = facts_.version.key.value,
+                      .version = facts_.version.version};
+  audit::Record entry = record();
+  entry.verdict = audit::Verdict::allow;
+  entry.nonce = nonce_;
+  entry.worker = mac.worker_id;
+  entry.worker_counter = mac.counter;
+  entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
+  entry.durability = facts_.decision.durability;
+  signer_.parts_.ledger.allow(
+      std::move(entry), facts_.mark,
+      [&signer = signer_, answer = std::move(answer),
+       send = std::exchange(reply_, nullptr)](const Result<std::uint64_t>& sequence) mutable {
+        if (!send) return;  // Overdue: the client was told so.
+        --signer.unfinished_;
+        if (!sequence) return send(fail(sequence.error()));
+        ++signer.counters_.signatures;
+        answer.audit_sequence = *sequence;
+        send(std::move(answer));
+      });
+}
+
+audit::Record SignTask::record() const {
+  const Peer& who = facts_.ask.who;
+  audit::Record entry = audit::Record::sign(who.uid, who.gid, who.pid);
+  entry.key = facts_.version.key.value;
+  entry.version = facts_.version.version;
+  entry.api_key_id = facts_.version.api_key_id.value;
+  entry.op = op_name(facts_.ask.form);
+  entry.client = facts_.decision.client;
+  entry.endpoint = std::string{facts_.payload.endpoint().path};
+  entry.endpoint_class = std::string{venue::name(facts_.payload.endpoint().cls)};
+  entry.payload_sha256 =
+      hex_encode(sha256(as_bytes(base64_.empty() ? facts_.ask.payload : signed_text())));
+  for (const policy::JudgedField& field : facts_.decision.judged)
+    entry.fields.push_back({std::string{field.member}, std::string{field.text}});
+  entry.rule = facts_.decision.rule;
+  const auto waited = signer_.parts_.clock.steady() - facts_.arrived;
+  entry.latency_us = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(waited).count());
+  return entry;
+}
+
+void SignTask::refuse(const Error& error) {
+  if (!reply_) return;
+  audit::Record entry = record();
+  entry.verdict = audit::Verdict::refuse;
+  entry.code = std::string{name(error.code)};
+  entry.sentence = error.sentence();
+  signer_.parts_.ledger.refuse(std::move(entry));
+  if (error.ck_rv != 0) log(Level::warning, "token_refused", error.sentence());
+  reply(fail(error));
+}
+
+void SignTask::reply(Result<wire::Signed> answer) {
+  const SignReply send = std::exchange(reply_, nullptr);
+  if (!send) return;
+  --signer_.unfinished_;
+  if (!answer) ++signer_.counters_.refusals;
+  send(std::move(answer));
+}
+
+}  // namespace hsm::service

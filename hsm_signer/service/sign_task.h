@@ -1,0 +1,49 @@
+// One request on its way: what was asked, what was decided, and what becomes of it in a worker.
+#pragma once
+
+#include "hsm_signer/service/signer.h"
+
+namespace hsm::service {
+
+class SignTask final : public keystore::Task {
+ public:
+  struct Facts {
+    SignAsk ask;
+    venue::Payload payload;
+    policy::Decision decision;
+    keystore::KeyVersion version;
+    keystore::TokenIndex token;
+    nonce::MarkIndex mark;
+    Clock::Steady arrived;
+    Clock::Steady deadline;
+  };
+  SignTask(Signer& signer, Facts facts, SignReply reply);
+
+  const Facts& facts() const { return facts_; }
+  keystore::Job job(keystore::ClientIndex client) const;
+  // The caller's own nonce, admitted; before the task is queued.
+  void admitted() { nonce_ = facts_.payload.nonce(); }
+  bool caller_nonce() const { return nonce::is_caller(facts_.version.nonce_form); }
+
+  Result<Written> write(keystore::JobId id, Bytes& out) override;
+  void parked(std::unique_ptr<Task> self) override;
+  void overdue() override;
+  void finished(Result<wire::FrameView> answer) override;
+
+  // Ends the task with an error, recorded as a refusal.
+  void refuse(const Error& error);
+
+ private:
+  void reply(Result<wire::Signed> answer);
+  std::string signed_text() const;
+  audit::Record record() const;
+  void record_mac(const wire::MacAnswer& mac);
+
+  Signer& signer_;
+  Facts facts_;
+  SignReply reply_;
+  std::string nonce_;
+  std::string base64_;
+};
+
+}  // namespace hsm::service

@@ -1,0 +1,222 @@
+#include "hsm_signer/service/signer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "hsm_signer/service/sign_task.h"
+
+namespace hsm::service {
+namespace {
+
+constexpr std::uint32_t kLongestDeadlineMs = 60'000;
+constexpr std::size_t kMostKeysInAList = 256;
+// A drawn nonce has at most this many characters.
+constexpr std::size_t kNonceRoom = 30;
+
+Result<venue::Payload> parse(const SignAsk& ask) {
+  if (base64_size(ask.payload.size()) > venue::kPayloadBase64Limit) {
+    return fail(Code::too_large, "the payload is over 8 KiB of base64",
+                std::to_string(base64_size(ask.payload.size())) + " bytes, the limit is " +
+                    std::to_string(venue::kPayloadBase64Limit));
+  }
+  if (ask.form == Form::verbatim) return venue::Payload::parse_verbatim(ask.payload);
+  return venue::Payload::parse_request(ask.payload);
+}
+
+// The operation must fit the key's nonce form: who draws it is settled once for each key.
+Result<void> check_form(Form form, const keystore::KeyVersion& version) {
+  const bool caller = nonce::is_caller(version.nonce_form);
+  if (caller && form == Form::request)
+    return fail(Code::nonce_conflict,
+                "this key takes the caller's nonces: send the whole payload with sign_verbatim");
+  if (!caller && form == Form::verbatim)
+    return fail(Code::nonce_conflict, "the signer draws this key's nonces: use sign_request");
+  return {};
+}
+
+}  // namespace
+
+std::string op_name(Form form) { return form == Form::request ? "sign_request" : "sign_verbatim"; }
+
+policy::KeyFacts Signer::facts_of(const keystore::KeyVersion& version) const {
+  return {.name = version.key.value,
+          .environment = version.environment,
+          .scope = version.scope,
+          .roles = version.roles,
+          .state = version.state};
+}
+
+void Signer::sign(SignAsk ask, SignReply reply) {
+  ++unfinished_;
+  Clock::Steady now = parts_.clock.steady();
+  Result<std::unique_ptr<SignTask>> task = judge(ask, now, reply);
+  if (task) return enter(*std::move(task));
+  --unfinished_;
+  ++counters_.refusals;
+  reply(fail(task.error()));
+}
+
+Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now, SignReply& reply) {
+  audit::Record refusal = audit::Record::sign(ask.who.uid, ask.who.gid, ask.who.pid);
+  refusal.op = op_name(ask.form);
+  if (is_name(ask.key)) refusal.key = ask.key;
+  const auto refuse = [&](const Error& error) {
+    refusal.verdict = audit::Verdict::refuse;
+    refusal.code = std::string{name(error.code)};
+    refusal.sentence = error.sentence();
+    parts_.ledger.refuse(std::move(refusal));
+    return fail(error);
+  };
+
+  if (draining_) return refuse({.code = Code::overloaded, .what = "the signer is stopping"});
+  // Its record is also the probe by which a log that could not be written finds out that it can.
+  if (const auto trouble = parts_.ledger.blocked()) return refuse(*trouble);
+  if (!ask.reference.empty())
+    return refuse({.code = Code::denied, .what = "references are not supported yet"});
+  if (ask.deadline_ms > kLongestDeadlineMs)
+    return refuse({.code = Code::invalid_payload, .what = "a deadline is at most 60000 ms"});
+  Result<venue::Payload> payload = parse(ask);
+  if (!payload) return refuse(payload.error());
+  refusal.endpoint = std::string{payload->endpoint().path};
+  refusal.endpoint_class = std::string{venue::name(payload->endpoint().cls)};
+  refusal.payload_sha256 = hex_encode(sha256(as_bytes(ask.payload)));
+
+  const keystore::KeyVersion* version = parts_.registry.active(ask.key);
+  if (version == nullptr) version = parts_.registry.newest(ask.key);
+  const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
+  policy::Decision decision = policy::decide(parts_.rules, {.uid = ask.who.uid, .gid = ask.who.gid},
+                                             version != nullptr ? &facts : nullptr, *payload);
+  refusal.client = decision.client;
+  refusal.rule = decision.rule;
+  if (!decision.allowed()) return refuse(decision.error());
+  if (const auto form = check_form(ask.form, *version); !form) return refuse(form.error());
+  if (const std::string sick = health(version->label()); !sick.empty())
+    return refuse({.code = Code::quarantined, .what = "this key is quarantined", .detail = sick});
+  if (base64_size(ask.payload.size() + kNonceRoom) > venue::kPayloadBase64Limit &&
+      ask.form == Form::request)
+    return refuse(
+        {.code = Code::too_large, .what = "the payload is over 8 KiB of base64 with its nonce"});
+  const auto token = parts_.pool.index_of(version->token.value);
+  if (!token)
+    return refuse(
+        {.code = Code::token_unavailable, .what = "the key's token is not in signer.toml"});
+  const Result<nonce::MarkIndex> mark = parts_.nonces.open(*version);
+  if (!mark) return refuse(mark.error());
+
+  const auto patience =
+      ask.deadline_ms != 0 ? std::chrono::milliseconds{ask.deadline_ms} : parts_.deadline;
+  return std::make_unique<SignTask>(*this,
+                                    SignTask::Facts{.ask = std::move(ask),
+                                                    .payload = *std::move(payload),
+                                                    .decision = std::move(decision),
+                                                    .version = *version,
+                                                    .token = *token,
+                                                    .mark = *mark,
+                                                    .arrived = now,
+                                                    .deadline = now + patience},
+                                    std::move(reply));
+}
+
+void Signer::enter(std::unique_ptr<SignTask> task) {
+  if (!task->caller_nonce()) return queue(std::move(task));
+  // A caller's nonces are admitted in the order in which they came and leave in that order.
+  const nonce::MarkIndex mark = task->facts().mark;
+  const Result<std::optional<nonce::Drawn>> admitted =
+      parts_.nonces.admit(mark, task->facts().payload.nonce());
+  if (!admitted) return task->refuse(admitted.error());
+  if (*admitted) {
+    task->admitted();
+    return queue(std::move(task));
+  }
+  std::shared_ptr<SignTask> kept{std::move(task)};
+  parts_.nonces.park(mark, [this, kept](const Result<void>& reserved) {
+    if (!reserved) return kept->refuse(reserved.error());
+    enter(std::make_unique<SignTask>(std::move(*kept)));
+  });
+}
+
+void Signer::queue(std::unique_ptr<SignTask> task) {
+  const keystore::Job job = task->job(client_index(task->facts().ask.who.uid));
+  parts_.pool.submit(std::move(task), job);
+}
+
+keystore::ClientIndex Signer::client_index(uid_t uid) {
+  return clients_.emplace(uid, static_cast<keystore::ClientIndex>(clients_.size())).first->second;
+}
+
+void Signer::set_health(const std::string& label, std::string why) {
+  if (why.empty()) {
+    sick_.erase(label);
+  } else {
+    sick_[label] = std::move(why);
+  }
+}
+
+std::string Signer::health(const std::string& label) const {
+  const auto found = sick_.find(label);
+  return found == sick_.end() ? std::string{} : found->second;
+}
+
+Result<wire::Identity> Signer::whoami(const Peer& who) const {
+  TRY(const ClientName client, policy::whoami(parts_.rules, {.uid = who.uid, .gid = who.gid}));
+  return wire::Identity{.uid = who.uid, .gid = who.gid, .client = client.value};
+}
+
+wire::KeyList Signer::list_keys(const Peer& who, const wire::ListKeys& ask) const {
+  std::vector<const keystore::KeyVersion*> versions;
+  std::vector<policy::KeyFacts> facts;
+  for (const keystore::KeyVersion* version : parts_.registry.all()) {
+    if (version->state != VersionState::active) continue;
+    versions.push_back(version);
+    facts.push_back(facts_of(*version));
+  }
+  const std::vector<policy::UsableKey> usable =
+      policy::keys_for(parts_.rules, {.uid = who.uid, .gid = who.gid}, facts);
+  wire::KeyList list{.total = static_cast<std::uint32_t>(usable.size()), .keys = {}};
+  const std::size_t limit =
+      ask.limit == 0 ? kMostKeysInAList : std::min<std::size_t>(ask.limit, kMostKeysInAList);
+  for (std::size_t i = ask.offset; i < usable.size() && list.keys.size() < limit; ++i) {
+    const keystore::KeyVersion& version = *versions[usable[i].index];
+    std::string classes;
+    for (unsigned c = 0; c <= static_cast<unsigned>(venue::Class::session); ++c) {
+      if ((usable[i].classes >> c & 1U) == 0) continue;
+      classes.append(classes.empty() ? "" : ",").append(venue::name(static_cast<venue::Class>(c)));
+    }
+    list.keys.push_back({.key = version.key.value,
+                         .version = version.version,
+                         .environment = std::string{name(version.environment)},
+                         .api_key_id = version.api_key_id.value,
+                         .roles = keystore::roles_text(version.roles),
+                         .nonce_form = std::string{nonce::name(version.nonce_form)},
+                         .classes = std::move(classes)});
+  }
+  return list;
+}
+
+Result<wire::Explanation> Signer::explain(const Peer& who, const wire::Explain& ask) const {
+  // With or without a nonce: what is asked is what the rules say.
+  Result<venue::Payload> payload = venue::Payload::parse_request(ask.payload);
+  if (!payload) return fail(payload.error());
+  const keystore::KeyVersion* version = parts_.registry.active(ask.key);
+  if (version == nullptr) version = parts_.registry.newest(ask.key);
+  const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
+  const policy::Explanation found =
+      policy::explain(parts_.rules, {.uid = who.uid, .gid = who.gid},
+                      version != nullptr ? &facts : nullptr, *payload);
+  wire::Explanation answer{
+      .allowed = found.decision.allowed(),
+      .code = found.decision.allowed() ? "" : std::string{name(found.decision.code)},
+      .rule = found.decision.rule,
+      .sentence = found.decision.allowed() ? "allowed" : found.decision.sentence,
+      .endpoint = std::string{payload->endpoint().path},
+      .endpoint_class = std::string{venue::name(payload->endpoint().cls)},
+      .steps = {}};
+  for (const policy::VisitedRule& rule : found.visited)
+    answer.steps.push_back(
+        {.rule = rule.rule, .verdict = std::string{policy::name(rule.visit)}, .why = rule.why});
+  for (const std::string& guard : found.guards)
+    answer.steps.push_back({.rule = "", .verdict = "guard", .why = guard});
+  return answer;
+}
+
+}  // namespace hsm::service

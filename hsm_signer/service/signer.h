@@ -1,0 +1,90 @@
+// The one story of this daemon: a request is read, judged, queued, given its nonce, signed in the
+// token, recorded, answered. Everything here runs on one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/keystore/registry.h"
+#include "hsm_signer/keystore/token_pool.h"
+#include "hsm_signer/policy/policy.h"
+#include "hsm_signer/service/ledger.h"
+#include "hsm_signer/service/nonce_desk.h"
+#include "hsm_signer/wire/client.h"
+
+namespace hsm::service {
+
+enum class Form : bool { request, verbatim };
+// As the audit log spells it.
+std::string op_name(Form form);
+
+struct SignAsk {
+  Peer who;
+  std::string key;
+  std::string payload;
+  Form form = Form::request;
+  std::uint32_t deadline_ms = 0;  // 0: the default.
+  std::string reference;
+};
+using SignReply = std::function<void(Result<wire::Signed>)>;
+
+class SignTask;
+
+struct Counters {
+  std::uint64_t signatures = 0;
+  std::uint64_t refusals = 0;
+};
+
+class Signer {
+ public:
+  struct Parts {
+    const Clock& clock;
+    const policy::Rules& rules;
+    keystore::Registry& registry;
+    NonceDesk& nonces;
+    keystore::TokenPool& pool;
+    Ledger& ledger;
+    std::chrono::milliseconds deadline;
+  };
+  explicit Signer(Parts parts) : parts_{parts} {}
+
+  // `reply` runs exactly once, within the deadline, with a signature only after its audit record.
+  void sign(SignAsk ask, SignReply reply);
+  Result<wire::Explanation> explain(const Peer& who, const wire::Explain& ask) const;
+  wire::KeyList list_keys(const Peer& who, const wire::ListKeys& ask) const;
+  Result<wire::Identity> whoami(const Peer& who) const;
+
+  // After this new requests are refused; those inside finish.
+  void drain() { draining_ = true; }
+  bool draining() const { return draining_; }
+  std::size_t unfinished() const { return unfinished_; }
+  const Counters& counters() const { return counters_; }
+
+  // A version whose key-check value in the token is not the registered one signs nothing until it
+  // is checked again. `why` empty: healthy.
+  void set_health(const std::string& label, std::string why);
+  // Empty: nothing known against it.
+  std::string health(const std::string& label) const;
+
+ private:
+  friend class SignTask;
+
+  // Takes `ask` and `reply` only where it succeeds; records a refusal otherwise.
+  Result<std::unique_ptr<SignTask>> judge(SignAsk& ask, Clock::Steady now, SignReply& reply);
+  policy::KeyFacts facts_of(const keystore::KeyVersion& version) const;
+  void enter(std::unique_ptr<SignTask> task);
+  void queue(std::unique_ptr<SignTask> task);
+  keystore::ClientIndex client_index(uid_t uid);
+
+  Parts parts_;
+  std::unordered_map<std::string, std::string> sick_;
+  Counters counters_;
+  std::size_t unfinished_ = 0;
+  std::unordered_map<uid_t, keystore::ClientIndex> clients_;
+  bool draining_ = false;
+};
+
+}  // namespace hsm::service

@@ -1,0 +1,81 @@
+#include "hsm_signer/transport/admin_handler.h"
+
+namespace hsm::transport {
+namespace {
+
+// Sends what an asynchronous verb comes to.
+template <class T>
+auto reply_to(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) {
+  return
+      [connection, id = frame.id(), type = wire::answer_to(frame.type())](const Result<T>& answer) {
+        if (answer) return connection->answer(type, id, *answer);
+        connection->refuse(id, answer.error());
+      };
+}
+
+}  // namespace
+
+void AdminHandler::handle(const std::shared_ptr<Connection>& connection,
+                          const wire::FrameView& frame) {
+  connection->settle(frame, answer(connection, frame));
+}
+
+Result<void> AdminHandler::answer(const std::shared_ptr<Connection>& connection,
+                                  const wire::FrameView& frame) {
+  using wire::Type;
+  const Peer& who = connection->peer();
+  switch (frame.type()) {
+    case Type::ping: {
+      TRY(const wire::Ping ping, wire::decode<wire::Ping>(frame));
+      connection->answer(frame, ping);
+      return {};
+    }
+    case Type::register_key: {
+      TRY(const wire::RegisterKey ask, wire::decode<wire::RegisterKey>(frame));
+      admin_.register_key(who, ask, reply_to<wire::Registered>(connection, frame));
+      return {};
+    }
+    case Type::activate_key: {
+      TRY(const wire::KeyVersionRef ask, wire::decode<wire::KeyVersionRef>(frame));
+      admin_.activate(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
+    case Type::forget_key: {
+      TRY(const wire::KeyVersionRef ask, wire::decode<wire::KeyVersionRef>(frame));
+      admin_.forget(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
+    case Type::destroyed_key: {
+      TRY(const wire::KeyVersionRef ask, wire::decode<wire::KeyVersionRef>(frame));
+      admin_.destroyed(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
+    case Type::list_versions: {
+      TRY(const wire::ListVersions ask, wire::decode<wire::ListVersions>(frame));
+      connection->answer(frame, admin_.list(ask));
+      return {};
+    }
+    case Type::check_keys: {
+      TRY(const wire::CheckKeys ask, wire::decode<wire::CheckKeys>(frame));
+      admin_.check(ask, reply_to<wire::VersionList>(connection, frame));
+      return {};
+    }
+    case Type::status: {
+      TRY_VOID(wire::decode<wire::StatusQuery>(frame));
+      connection->answer(frame, admin_.status());
+      return {};
+    }
+    case Type::drain: {
+      TRY_VOID(wire::decode<wire::Drain>(frame));
+      connection->answer(frame, wire::Done{});
+      admin_.drain();
+      return {};
+    }
+    default:
+      return fail(
+          Code::protocol_error, "unknown operation",
+          "type " + std::to_string(static_cast<int>(frame.type())) + " on the admin socket");
+  }
+}
+
+}  // namespace hsm::transport

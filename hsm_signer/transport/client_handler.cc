@@ -1,0 +1,80 @@
+#include "hsm_signer/transport/client_handler.h"
+
+namespace hsm::transport {
+namespace {
+
+constexpr std::size_t kEchoLimit = 256;
+
+}  // namespace
+
+void ClientHandler::handle(const std::shared_ptr<Connection>& connection,
+                           const wire::FrameView& frame) {
+  connection->settle(frame, answer(connection, frame));
+}
+
+Result<void> ClientHandler::answer(const std::shared_ptr<Connection>& connection,
+                                   const wire::FrameView& frame) {
+  using wire::Type;
+  switch (frame.type()) {
+    case Type::sign_request:
+    case Type::sign_verbatim:
+      return sign(connection, frame);
+    case Type::ping: {
+      TRY(const wire::Ping ping, wire::decode<wire::Ping>(frame));
+      if (ping.echo.size() > kEchoLimit)
+        return fail(Code::too_large, "an echo holds at most 256 bytes");
+      connection->answer(frame, ping);
+      return {};
+    }
+    case Type::list_keys: {
+      TRY(const wire::ListKeys ask, wire::decode<wire::ListKeys>(frame));
+      connection->answer(frame, signer_.list_keys(connection->peer(), ask));
+      return {};
+    }
+    case Type::whoami: {
+      TRY_VOID(wire::decode<wire::WhoAmI>(frame));
+      TRY(const wire::Identity identity, signer_.whoami(connection->peer()));
+      connection->answer(frame, identity);
+      return {};
+    }
+    case Type::explain: {
+      TRY(const wire::Explain ask, wire::decode<wire::Explain>(frame));
+      TRY(const wire::Explanation explanation, signer_.explain(connection->peer(), ask));
+      connection->answer(frame, explanation);
+      return {};
+    }
+    case Type::sign_relayed:
+    case Type::sign_ws_login:
+    case Type::authorize:
+    case Type::gate_enter:
+    case Type::gate_leave:
+    case Type::push_skew:
+    case Type::push_reference:
+      return fail(Code::denied, "not supported yet");
+    default:
+      return fail(
+          Code::protocol_error, "unknown operation",
+          "type " + std::to_string(static_cast<int>(frame.type())) + " on the client socket");
+  }
+}
+
+Result<void> ClientHandler::sign(const std::shared_ptr<Connection>& connection,
+                                 const wire::FrameView& frame) {
+  TRY(wire::SignRequest ask, wire::decode<wire::SignRequest>(frame));
+  const service::Form form =
+      frame.type() == wire::Type::sign_request ? service::Form::request : service::Form::verbatim;
+  signer_.sign({.who = connection->peer(),
+                .key = std::move(ask.key),
+                .payload = std::move(ask.payload),
+                .form = form,
+                .deadline_ms = ask.deadline_ms,
+                .reference = std::move(ask.reference)},
+               [connection, id = frame.id(),
+                type = wire::answer_to(frame.type())](const Result<wire::Signed>& answer) {
+                 if (answer) return connection->answer(type, id, *answer);
+                 connection->refuse(id, answer.error());
+               });
+  return {};
+}
+
+}  // namespace hsm::transport

@@ -1,0 +1,21 @@
+// The client socket: what each frame means to the signer.
+#pragma once
+
+#include "hsm_signer/service/signer.h"
+#include "hsm_signer/transport/connection.h"
+
+namespace hsm::transport {
+
+class ClientHandler final : public Connection::Handler {
+ public:
+  explicit ClientHandler(service::Signer& signer) : signer_{signer} {}
+  void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
+
+ private:
+  Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);
+  Result<void> sign(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);
+
+  service::Signer& signer_;
+};
+
+}  // namespace hsm::transport

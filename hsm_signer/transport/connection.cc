@@ -1,0 +1,203 @@
+#include "hsm_signer/transport/connection.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm::transport {
+namespace {
+
+namespace asio = boost::asio;
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+
+// Whether the bytes just received were sent by the process that connected (unix(7),
+// SCM_CREDENTIALS). A descriptor passed to another process would lend it the first one's rights.
+bool sent_by(const Peer& peer, msghdr& message) {
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return false;  // Somebody sends descriptors along.
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
+    ucred sender{};
+    std::memcpy(&sender, CMSG_DATA(part), sizeof sender);
+    return Peer{.uid = sender.uid, .gid = sender.gid, .pid = sender.pid} == peer;
+  }
+  return false;
+}
+
+}  // namespace
+
+Connection::Connection(Socket socket, Peer peer, const Limits& limits, Handler& handler)
+    : socket_{std::move(socket)},
+      peer_{peer},
+      limits_{limits},
+      handler_{handler},
+      resume_{socket_.get_executor()},
+      last_byte_{std::chrono::steady_clock::now()} {}
+
+asio::awaitable<void> Connection::run() {
+  const auto self = shared_from_this();
+  const Result<void> ended = co_await serve();
+  if (!ended && !closed_) {
+    log_limited(Level::notice, "client_broke_protocol",
+                "uid " + std::to_string(peer_.uid) + " pid " + std::to_string(peer_.pid) + ": " +
+                    ended.error().sentence());
+    refuse_and_close(ended.error());
+  }
+  if (!closing_) close();
+  // The last words may still be on their way; check_patience() sees to it that they end.
+  while (!closed_) co_await wait_for_room();
+}
+
+asio::awaitable<void> Connection::wait_for_room() {
+  resume_.expires_at(std::chrono::steady_clock::time_point::max());
+  co_await resume_.async_wait(kUse);
+}
+
+asio::awaitable<Result<void>> Connection::serve() {
+  for (;;) {
+    for (;;) {
+      CO_TRY(const std::optional<wire::FrameView> frame, in_.next());
+      if (!frame) break;
+      CO_TRY_VOID(take(*frame));
+      while (overfull() && !closed_) co_await wait_for_room();
+      if (closing_ || closed_) co_return Result<void>{};
+    }
+    CO_TRY(const bool more, co_await read_some());
+    if (!more || closing_ || closed_) co_return Result<void>{};
+  }
+}
+
+Result<void> Connection::take(const wire::FrameView& frame) {
+  if (greeted_) {
+    ++outstanding_;
+    handler_.handle(shared_from_this(), frame);
+    return {};
+  }
+  if (frame.type() != wire::Type::hello)
+    return fail(Code::protocol_error, "the first frame must be a hello");
+  TRY(const wire::Hello hello, wire::decode<wire::Hello>(frame));
+  if (hello.version != wire::kProtocolVersion) {
+    return fail(Code::protocol_error, "unknown protocol version",
+                std::to_string(hello.version) + ", this daemon speaks " +
+                    std::to_string(wire::kProtocolVersion));
+  }
+  greeted_ = true;
+  ++outstanding_;
+  answer(frame, wire::Hello{.program = "hsm-signerd/" HSM_VERSION});
+  return {};
+}
+
+asio::awaitable<Result<bool>> Connection::read_some() {
+  for (;;) {
+    const Result<bool> received = receive();
+    if (received || received.error().code != Code::overloaded) co_return received;
+    const auto [error] = co_await socket_.async_wait(Socket::wait_read, kUse);
+    if (error) co_return false;
+  }
+}
+
+// False: the peer has closed. Code::overloaded: nothing there yet.
+Result<bool> Connection::receive() {
+  if (closed_) return false;
+  const std::span<Byte> room = in_.prepare();
+  iovec part{.iov_base = room.data(), .iov_len = room.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size =
+      ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return fail(Code::overloaded, {});
+  if (size <= 0) return false;
+  if (!sent_by(peer_, message))
+    return fail(Code::protocol_error, "a message whose sender is not the one who connected");
+  in_.commit(static_cast<std::size_t>(size));
+  last_byte_ = std::chrono::steady_clock::now();
+  return true;
+}
+
+bool Connection::overfull() const {
+  return outstanding_ >= limits_.outstanding ||
+         out_.size() + writing_.size() >= limits_.unread_answers;
+}
+
+void Connection::refuse(std::uint64_t id, const Error& error) {
+  if (closed_) return;
+  // A failure frame always fits: its sentence is ours and short.
+  (void)wire::encode(out_, id, wire::to_failure(error));
+  answered();
+}
+
+void Connection::settle(const wire::FrameView& frame, const Result<void>& outcome) {
+  if (outcome) return;
+  if (outcome.error().code == Code::protocol_error) return refuse_and_close(outcome.error());
+  refuse(frame.id(), outcome.error());
+}
+
+void Connection::refuse_and_close(const Error& error) {
+  if (closed_) return;
+  closing_ = true;
+  last_byte_ = std::chrono::steady_clock::now();
+  (void)wire::encode(out_, 0, wire::to_failure(error));
+  schedule_flush();
+}
+
+void Connection::answered() {
+  if (outstanding_ > 0) --outstanding_;
+  schedule_flush();
+}
+
+void Connection::schedule_flush() {
+  if (std::exchange(flush_scheduled_, true)) return;
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush(); });
+}
+
+void Connection::flush() {
+  flush_scheduled_ = false;
+  if (closed_ || !writing_.empty()) return;
+  if (out_.empty()) {
+    if (closing_) close();
+    return;
+  }
+  writing_.swap(out_);
+  asio::async_write(
+      socket_, asio::buffer(writing_),
+      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+        self->writing_.clear();
+        if (error) return self->close();
+        if (!self->overfull()) self->resume_.cancel();
+        self->flush();
+      });
+}
+
+void Connection::close() {
+  if (std::exchange(closed_, true)) return;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  resume_.cancel();
+}
+
+void Connection::check_patience(std::chrono::steady_clock::time_point now) {
+  if (closed_) return;
+  const auto silent = now - last_byte_;
+  if (closing_) {
+    if (silent > limits_.last_words) close();
+    return;
+  }
+  if (!greeted_ && silent > limits_.greeting)
+    return refuse_and_close({.code = Code::protocol_error, .what = "no hello in time"});
+  if (in_.partial() && !overfull() && silent > limits_.half_frame)
+    refuse_and_close({.code = Code::protocol_error, .what = "half a frame, then silence"});
+}
+
+}  // namespace hsm::transport

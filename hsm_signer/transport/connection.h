@@ -1,0 +1,97 @@
+// One accepted Unix-socket connection: greeting, frames in, answers out, limits. Who may connect
+// and what a frame means is decided elsewhere.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/wire/hello.h"
+
+namespace hsm::transport {
+
+struct Limits {
+  std::size_t connections = 2048;
+  std::size_t connections_per_uid = 1024;
+  std::size_t outstanding =
+      1024;  // Requests of one connection without an answer: then we stop reading.
+  std::size_t unread_answers = 256 * 1024;  // Bytes the client has not taken: then we stop reading.
+  std::chrono::milliseconds greeting{5000};      // From accept to a complete hello.
+  std::chrono::milliseconds half_frame{10'000};  // From the last byte of an incomplete frame.
+  std::chrono::milliseconds last_words{2000};    // For a refused peer to take the reason.
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using Socket = boost::asio::local::stream_protocol::socket;
+
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    // A frame after the greeting; must lead to exactly one answer() or refuse() with its id, now or
+    // later.
+    virtual void handle(const std::shared_ptr<Connection>& connection,
+                        const wire::FrameView& frame) = 0;
+  };
+
+  Connection(Socket socket, Peer peer, const Limits& limits, Handler& handler);
+
+  // Reads until either side closes. Keeps the connection alive meanwhile.
+  boost::asio::awaitable<void> run();
+
+  const Peer& peer() const { return peer_; }
+
+  template <class Message>
+  void answer(const wire::FrameView& request, const Message& message) {
+    answer(wire::answer_to(request.type()), request.id(), message);
+  }
+  template <class Message>
+  void answer(wire::Type type, std::uint64_t id, const Message& message) {
+    if (closed_) return;
+    if (const auto encoded = wire::encode(out_, type, id, message); !encoded)
+      return refuse(id, encoded.error());
+    answered();
+  }
+  void refuse(std::uint64_t id, const Error& error);
+  // What a handler came to: nothing more where it answers itself; a refused request gets its error;
+  // a frame that is no request of this protocol (protocol_error) ends the conversation.
+  void settle(const wire::FrameView& frame, const Result<void>& outcome);
+  // One error frame, then the end: for those who may not be here and for broken frames.
+  void refuse_and_close(const Error& error);
+  void close();
+
+  // Closes a connection that owes us its greeting or the rest of a frame for too long.
+  void check_patience(std::chrono::steady_clock::time_point now);
+
+ private:
+  boost::asio::awaitable<Result<void>> serve();
+  boost::asio::awaitable<void> wait_for_room();
+  boost::asio::awaitable<Result<bool>> read_some();
+  Result<bool> receive();
+  Result<void> take(const wire::FrameView& frame);
+  bool overfull() const;
+  void answered();
+  void schedule_flush();
+  void flush();
+
+  Socket socket_;
+  Peer peer_;
+  const Limits& limits_;
+  Handler& handler_;
+  boost::asio::steady_timer resume_;  // Cancelled to wake the reader when there is room again.
+  wire::FrameBuffer in_;
+  Bytes out_;
+  Bytes writing_;
+  std::size_t outstanding_ = 0;
+  std::chrono::steady_clock::time_point last_byte_;
+  bool greeted_ = false;
+  bool flush_scheduled_ = false;
+  bool closing_ = false;  // Close as soon as everything is written.
+  bool closed_ = false;
+};
+
+}  // namespace hsm::transport

@@ -1,0 +1,116 @@
+#include "hsm_signer/transport/server.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "hsm_signer/base/log.h"
+
+namespace hsm::transport {
+namespace {
+
+namespace asio = boost::asio;
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kTick{250};
+// Out of descriptors: waiting is all that helps, and the listening queue keeps those who knock.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+}  // namespace
+
+Server::Server(asio::io_context& io, OwnedFd listener, Limits limits, Connection::Handler& handler,
+               Gate gate)
+    : io_{io},
+      acceptor_{io, asio::local::stream_protocol{}, listener.release()},
+      pause_{io},
+      tick_{io},
+      limits_{limits},
+      handler_{handler},
+      gate_{std::move(gate)} {
+  // Accepted sockets inherit it, so the very first message already carries its sender.
+  const int on = 1;
+  if (::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    log(Level::error, "no_passcred", "senders cannot be checked: every message will be refused");
+}
+
+void Server::start() {
+  asio::co_spawn(io_, accept(), asio::detached);
+  asio::co_spawn(io_, watch(), asio::detached);
+}
+
+void Server::stop_accepting() {
+  stopped_ = true;
+  boost::system::error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+}
+
+void Server::close_all() {
+  stop_accepting();
+  tick_.cancel();
+  for (const auto& connection : std::set{open_}) connection->close();
+}
+
+asio::awaitable<void> Server::accept() {
+  while (!stopped_) {
+    auto [error, socket] = co_await acceptor_.async_accept(kUse);
+    if (!error) {
+      admit(std::move(socket));
+      continue;
+    }
+    if (stopped_) co_return;
+    log_limited(Level::warning, "accept_failed", error.message());
+    pause_.expires_after(kAcceptPause);
+    co_await pause_.async_wait(kUse);
+  }
+}
+
+void Server::admit(Connection::Socket socket) {
+  const Result<Peer> peer = peer_of(socket.native_handle());
+  if (!peer) return;
+  auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_, handler_);
+  if (const auto entered = may_enter(*peer); !entered) {
+    log_limited(Level::notice, "connection_refused",
+                "uid " + std::to_string(peer->uid) + ": " + entered.error().sentence());
+    connection->refuse_and_close(entered.error());
+    return;
+  }
+  asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
+}
+
+Result<void> Server::may_enter(const Peer& peer) const {
+  // Pid 0 is a process that this pid namespace cannot see; uid 65534 anyone that this user
+  // namespace cannot.
+  if (peer.pid == 0 || peer.uid == 65534)
+    return fail(Code::unauthorized, "a caller without an identity here");
+  TRY_VOID(gate_(peer));
+  const auto mine = per_uid_.find(peer.uid);
+  const bool full = open_.size() >= limits_.connections ||
+                    (mine != per_uid_.end() && mine->second >= limits_.connections_per_uid);
+  if (!full) return {};
+  Error error{.code = Code::overloaded, .what = "too many connections"};
+  error.retry_after_ms = 1000;
+  return fail(std::move(error));
+}
+
+asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {
+  open_.insert(connection);
+  ++per_uid_[connection->peer().uid];
+  co_await connection->run();
+  if (--per_uid_[connection->peer().uid] == 0) per_uid_.erase(connection->peer().uid);
+  open_.erase(connection);
+}
+
+asio::awaitable<void> Server::watch() {
+  while (!stopped_) {
+    tick_.expires_after(kTick);
+    const auto [error] = co_await tick_.async_wait(kUse);
+    if (error) co_return;
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto& connection : open_) connection->check_patience(now);
+  }
+}
+
+}  // namespace hsm::transport

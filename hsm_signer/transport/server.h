@@ -1,0 +1,52 @@
+// Accepts connections on one Unix socket, asks who it is, and keeps them within limits.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <set>
+#include <unordered_map>
+
+#include "hsm_signer/transport/connection.h"
+
+namespace hsm::transport {
+
+class Server {
+ public:
+  // Whether this peer may speak here; the Error goes to it in one frame.
+  using Gate = std::function<Result<void>(const Peer&)>;
+
+  // `listener`: bound and listening.
+  Server(boost::asio::io_context& io, OwnedFd listener, Limits limits, Connection::Handler& handler,
+         Gate gate);
+
+  void start();
+  // No further connections; those that are open stay.
+  void stop_accepting();
+  // Ends all connections once their answers are written.
+  void close_all();
+  std::size_t connections() const { return open_.size(); }
+
+ private:
+  boost::asio::awaitable<void> accept();
+  boost::asio::awaitable<void> watch();
+  boost::asio::awaitable<void> serve(std::shared_ptr<Connection> connection);
+  void admit(Connection::Socket socket);
+  Result<void> may_enter(const Peer& peer) const;
+
+  boost::asio::io_context& io_;
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  boost::asio::steady_timer pause_;
+  boost::asio::steady_timer tick_;
+  Limits limits_;
+  Connection::Handler& handler_;
+  Gate gate_;
+  std::set<std::shared_ptr<Connection>> open_;
+  std::unordered_map<uid_t, std::size_t> per_uid_;
+  bool stopped_ = false;
+};
+
+}  // namespace hsm::transport

@@ -1,0 +1,192 @@
+#include "hsm_signer/service/ledger.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <cerrno>
+#include <fstream>
+
+#include "tests/support/error_is.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/temp_dir.h"
+
+namespace hsm::service {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Fails when told to, in the way the kernel does.
+class FailingDisk final : public audit::Disk {
+ public:
+  ssize_t write(int fd, const void* bytes, std::size_t size) override {
+    if (full) {
+      errno = ENOSPC;
+      return -1;
+    }
+    ++writes;
+    return audit::Disk::write(fd, bytes, size);
+  }
+  int fdatasync(int fd) override {
+    if (broken) {
+      errno = EIO;
+      return -1;
+    }
+    return audit::Disk::fdatasync(fd);
+  }
+  bool full = false;
+  std::atomic<bool> broken = false;
+  int writes = 0;
+};
+
+audit::Record a_record(std::uint64_t count, Durability durability) {
+  audit::Record record = audit::Record::sign(1000, 1000, 42);
+  record.verdict = audit::Verdict::allow;
+  record.key = "k";
+  record.version = 1;
+  record.api_key_id = "account-k";
+  record.op = "sign_request";
+  record.client = "bot";
+  record.endpoint = "/v1/balances";
+  record.endpoint_class = "read";
+  record.payload_sha256 = std::string(64, 'a');
+  record.rule = "all";
+  record.nonce = std::to_string(1'000 + count);
+  record.worker = 9;
+  record.worker_counter = count;
+  record.signature_sha256 = std::string(64, 'b');
+  record.durability = durability;
+  return record;
+}
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  LedgerTest() : log_{*audit::Log::open(dir_ / "audit", {}, disk_)}, ledger_{io_, clock_, *log_} {}
+
+  // Remembers in which order answers were let go, and how.
+  Ledger::Release release(int name) {
+    return [this, name](const Result<std::uint64_t>& sequence) {
+      order_.push_back(name);
+      last_ = sequence;
+    };
+  }
+  void allow(int name, Durability durability, std::uint32_t lane = 1) {
+    ledger_.allow(a_record(++count_, durability), lane, release(name));
+  }
+  template <class Done>
+  void run_until(Done done) {
+    for (int i = 0; i < 1000 && !done(); ++i) {
+      io_.restart();
+      io_.run_for(std::chrono::milliseconds{2});
+    }
+    ASSERT_TRUE(done());
+  }
+
+  TempDir dir_;
+  FailingDisk disk_;
+  FakeClock clock_;
+  boost::asio::io_context io_;
+  // Without it the loop ends while an answer is still on another thread.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
+      io_.get_executor()};
+  std::unique_ptr<audit::Log> log_;
+  Ledger ledger_;
+  std::vector<int> order_;
+  Result<std::uint64_t> last_ = fail(Code::internal, "nothing yet");
+  std::uint64_t count_ = 0;
+};
+
+TEST_F(LedgerTest, LetsAnOsAnswerGoAfterTheWriteAndNotBefore) {
+  allow(1, Durability::os);
+  EXPECT_THAT(order_, ElementsAre());
+  ledger_.flush();
+  EXPECT_THAT(order_, ElementsAre(1));
+  EXPECT_EQ(last_.value(), 1U);
+}
+
+TEST_F(LedgerTest, WritesOnceForAllOfATurn) {
+  for (int i = 0; i < 50; ++i) allow(i, Durability::os);
+  ledger_.flush();
+  EXPECT_EQ(disk_.writes, 1);
+  EXPECT_EQ(order_.size(), 50U);
+}
+
+TEST_F(LedgerTest, LetsAnFsyncAnswerGoOnlyWhenItIsOnDisk) {
+  allow(1, Durability::fsync);
+  ledger_.flush();
+  EXPECT_THAT(order_, ElementsAre());
+  run_until([this] { return !order_.empty(); });
+  EXPECT_EQ(log_->durable_size(), 1U);
+}
+
+TEST_F(LedgerTest, HoldsAnOsAnswerBehindAnFsyncOneOfTheSameKey) {
+  allow(1, Durability::fsync, 5);
+  allow(2, Durability::os, 5);
+  allow(3, Durability::os, 6);
+  ledger_.flush();
+  EXPECT_THAT(order_, ElementsAre(3)) << "another key need not wait";
+  run_until([this] { return order_.size() == 3; });
+  EXPECT_THAT(order_, ElementsAre(3, 1, 2));
+}
+
+TEST_F(LedgerTest, RefusesWhatCouldNotBeWrittenAndSaysSoUntilAWriteWorks) {
+  disk_.full = true;
+  allow(1, Durability::os);
+  ledger_.flush();
+  EXPECT_THAT(last_, ErrorIs(Code::audit_unavailable));
+  ASSERT_TRUE(ledger_.blocked().has_value());
+  disk_.full = false;
+  ledger_.refuse(audit::Record::sign(1000, 1000, 42));
+  ledger_.flush();
+  // A refusal without code or sentence is malformed; a whole one is the probe.
+  audit::Record refusal = audit::Record::sign(1000, 1000, 42);
+  refusal.code = "audit_unavailable";
+  refusal.sentence = "the disk is full";
+  ledger_.refuse(std::move(refusal));
+  ledger_.flush();
+  EXPECT_FALSE(ledger_.blocked().has_value());
+  allow(2, Durability::os);
+  ledger_.flush();
+  EXPECT_THAT(last_, Succeeds());
+}
+
+TEST_F(LedgerTest, SignsNothingMoreAfterAFailedSync) {
+  disk_.broken = true;
+  allow(1, Durability::fsync);
+  ledger_.flush();
+  run_until([this] { return !order_.empty(); });
+  EXPECT_THAT(last_, ErrorIs(Code::audit_unavailable));
+  disk_.broken = false;
+  EXPECT_TRUE(ledger_.blocked().has_value()) << "no later success tells what is on disk";
+  allow(2, Durability::os);
+  ledger_.flush();
+  EXPECT_THAT(last_, ErrorIs(Code::audit_unavailable));
+}
+
+TEST_F(LedgerTest, WritesRefusalsOfOneUidUpToARate) {
+  const auto refuse = [this](uid_t uid) {
+    audit::Record refusal = audit::Record::sign(uid, uid, 42);
+    refusal.code = "denied";
+    refusal.sentence = "no rule";
+    ledger_.refuse(std::move(refusal));
+  };
+  for (int i = 0; i < 1000; ++i) refuse(1000);
+  ledger_.flush();
+  const std::uint64_t flood = log_->size();
+  EXPECT_LT(flood, 300U);
+  refuse(1001);
+  ledger_.flush();
+  EXPECT_EQ(log_->size(), flood + 1) << "another uid has its own share";
+  clock_.advance(std::chrono::seconds{1});
+  refuse(1000);
+  ledger_.flush();
+  EXPECT_EQ(log_->size(), flood + 2);
+}
+
+TEST_F(LedgerTest, TellsWhenEverythingSoFarIsOnDisk) {
+  ledger_.event(audit::Record::start("0011223344556677"));
+  bool done = false;
+  ledger_.when_durable([&](const Result<void>& durable) { done = durable.has_value(); });
+  run_until([&] { return done; });
+  EXPECT_EQ(log_->durable_size(), 1U);
+}
+
+}  // namespace
+}  // namespace hsm::service

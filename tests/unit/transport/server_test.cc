@@ -1,0 +1,197 @@
+#include "hsm_signer/transport/server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <thread>
+
+#include "tests/support/error_is.h"
+#include "tests/support/temp_dir.h"
+
+namespace hsm::transport {
+namespace {
+
+// Answers pings, after a while if told so; everything else is held for ever.
+class Echo final : public Connection::Handler {
+ public:
+  void handle(const std::shared_ptr<Connection>& connection,
+              const wire::FrameView& frame) override {
+    ++frames;
+    if (frame.type() != wire::Type::ping) return;
+    connection->answer(frame, wire::Done{});
+  }
+  std::atomic<int> frames = 0;
+};
+
+// A client that blocks, on this thread, while the server runs on another.
+class Client {
+ public:
+  explicit Client(const std::string& path) : fd_{*connect_unix(path)} {
+    timeval patience{.tv_sec = 10, .tv_usec = 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  void send(ByteView bytes) { (void)write_all(fd_.get(), bytes, Code::internal, "to the server"); }
+  template <class M>
+  void send(wire::Type type, std::uint64_t id, const M& message) {
+    Bytes out;
+    ASSERT_THAT(wire::encode(out, type, id, message), Succeeds());
+    send(out);
+  }
+  void hello() {
+    send(wire::Type::hello, 0, wire::Hello{});
+    EXPECT_EQ(read(), "hello");
+  }
+  // "hello", "answer", an error's code, or "closed".
+  std::string read() {
+    for (;;) {
+      const auto frame = in_.next();
+      if (!frame) return "garbage";
+      if (*frame) {
+        if ((*frame)->type() == wire::answer_to(wire::Type::hello)) return "hello";
+        if ((*frame)->type() != wire::Type::error) return "answer";
+        const auto failure = wire::decode<wire::Failure>(**frame);
+        sentence = failure->sentence;
+        return failure->code;
+      }
+      const auto room = in_.prepare();
+      const ssize_t size = ::read(fd_.get(), room.data(), room.size());
+      if (size <= 0) return "closed";
+      in_.commit(static_cast<std::size_t>(size));
+    }
+  }
+  int fd() const { return fd_.get(); }
+  std::string sentence;
+
+ private:
+  OwnedFd fd_;
+  wire::FrameBuffer in_;
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void serve(
+      Limits limits = {}, Server::Gate gate = [](const Peer&) { return Result<void>{}; }) {
+    server_ =
+        std::make_unique<Server>(io_, *listen_unix(path(), 0600), limits, echo_, std::move(gate));
+    server_->start();
+    thread_ = std::thread{[this] { io_.run(); }};
+  }
+  void TearDown() override {
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::string path() const { return dir_ / "s.sock"; }
+
+  TempDir dir_;
+  Echo echo_;
+  boost::asio::io_context io_;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, AnswersAfterAGreeting) {
+  serve();
+  Client client{path()};
+  client.hello();
+  client.send(wire::Type::ping, 1, wire::Done{});
+  EXPECT_EQ(client.read(), "answer");
+}
+
+TEST_F(ServerTest, RefusesAFrameBeforeTheGreeting) {
+  serve();
+  Client client{path()};
+  client.send(wire::Type::ping, 1, wire::Done{});
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_EQ(client.read(), "closed");
+  EXPECT_EQ(echo_.frames, 0);
+}
+
+TEST_F(ServerTest, RefusesAnotherVersion) {
+  serve();
+  Client client{path()};
+  client.send(wire::Type::hello, 0, wire::Hello{.version = 2, .program = {}});
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_THAT(client.sentence, ::testing::HasSubstr("2"));
+}
+
+TEST_F(ServerTest, TellsTheGatesReasonAndCloses) {
+  serve({}, [](const Peer&) -> Result<void> { return fail(Code::unauthorized, "not you"); });
+  Client client{path()};
+  EXPECT_EQ(client.read(), "unauthorized");
+  EXPECT_EQ(client.sentence, "not you");
+  EXPECT_EQ(client.read(), "closed");
+}
+
+TEST_F(ServerTest, GivesUpOnAGreetingThatDoesNotCome) {
+  serve({.greeting = std::chrono::milliseconds{50}});
+  Client client{path()};
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_EQ(client.read(), "closed");
+}
+
+TEST_F(ServerTest, GivesUpOnHalfAFrame) {
+  serve({.half_frame = std::chrono::milliseconds{50}});
+  Client client{path()};
+  client.hello();
+  client.send(Bytes{16, 0, 0});
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_THAT(client.sentence, ::testing::HasSubstr("silence"));
+}
+
+TEST_F(ServerTest, LeavesAnIdleConnectionAlone) {
+  serve({.greeting = std::chrono::milliseconds{50}, .half_frame = std::chrono::milliseconds{50}});
+  Client client{path()};
+  client.hello();
+  std::this_thread::sleep_for(std::chrono::milliseconds{700});  // Beyond both limits and two ticks.
+  client.send(wire::Type::ping, 1, wire::Done{});
+  EXPECT_EQ(client.read(), "answer");
+}
+
+TEST_F(ServerTest, TurnsAwayMoreThanAUidsShareAndLetsItInAgain) {
+  serve({.connections_per_uid = 2});
+  auto first = std::make_unique<Client>(path());
+  Client second{path()};
+  first->hello();
+  second.hello();
+  Client third{path()};
+  EXPECT_EQ(third.read(), "overloaded");
+  EXPECT_EQ(third.read(), "closed");
+  first.reset();
+  for (int i = 0; i < 100; ++i) {
+    Client again{path()};
+    again.send(wire::Type::hello, 0, wire::Hello{});
+    if (again.read() == "hello") return;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  FAIL() << "the place of a closed connection was not given again";
+}
+
+TEST_F(ServerTest, StopsReadingFromAClientWithTooManyOpenRequests) {
+  serve({.outstanding = 10});
+  Client client{path()};
+  client.hello();
+  for (std::uint64_t id = 0; id < 100; ++id) client.send(wire::Type::whoami, id, wire::Done{});
+  std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  EXPECT_EQ(echo_.frames, 10);
+}
+
+TEST_F(ServerTest, ClosesOnAMessageFromAnotherProcess) {
+  serve();
+  Client client{path()};
+  client.hello();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Bytes out;
+    (void)wire::encode(out, wire::Type::ping, 1, wire::Done{});
+    [[maybe_unused]] const ssize_t ignored = ::write(client.fd(), out.data(), out.size());
+    ::_exit(0);
+  }
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_THAT(client.sentence, ::testing::HasSubstr("sender"));
+  EXPECT_EQ(client.read(), "closed");
+  EXPECT_EQ(echo_.frames, 0);
+}
+
+}  // namespace
+}  // namespace hsm::transport
