@@ -1,0 +1,62 @@
+#include "hsm_signer/audit/verify.h"
+#include "hsm_signer/ctl/verbs.h"
+
+namespace hsm::ctl {
+namespace {
+
+constexpr std::size_t kPemLimit = 16 * 1024;
+
+std::string where(const audit::Finding& finding) {
+  return finding.file + (finding.line == 0 ? "" : ":" + std::to_string(finding.line));
+}
+
+Json verified_json(const audit::Verified& log) {
+  std::vector<std::string> findings;
+  for (const audit::Finding& finding : log.findings) {
+    Json json;
+    json.text("severity", name(finding.severity))
+        .text("file", finding.file)
+        .number("line", finding.line)
+        .text("sentence", finding.sentence);
+    findings.push_back(json.done());
+  }
+  Json json;
+  json.boolean("ok", log.ok())
+      .number("records", log.records)
+      .number("allowed", log.allowed)
+      .number("refused", log.refused)
+      .number("gaps", log.gaps)
+      .number("checkpoints", log.checkpoints)
+      .number("sealed", log.sealed)
+      .number("unsealed", log.unsealed)
+      .text("root", hex_encode(log.root))
+      .number("failures", log.failures)
+      .number("warnings", log.warnings)
+      .raw("findings", json_array(findings));
+  return json;
+}
+
+std::string verified_text(const audit::Verified& log) {
+  std::string text;
+  for (const audit::Finding& finding : log.findings)
+    text +=
+        std::string{name(finding.severity)} + " " + where(finding) + ": " + finding.sentence + "\n";
+  text += std::to_string(log.records) + " records (" + std::to_string(log.allowed) + " allowed, " +
+          std::to_string(log.refused) + " refused), " + std::to_string(log.checkpoints) +
+          " checkpoints, " + std::to_string(log.gaps) + " lost\n" + std::to_string(log.sealed) +
+          " sealed, " + std::to_string(log.unsealed) + " after the last checkpoint\n";
+  text += log.ok() ? "verified" : "NOT verified: " + std::to_string(log.failures) + " failures";
+  if (log.warnings != 0) text += ", " + std::to_string(log.warnings) + " warnings";
+  return text + "\n";
+}
+
+}  // namespace
+
+Result<void> audit_verify(Context& context, const VerifyOptions& options) {
+  TRY(const Bytes pem, read_file(options.key, kPemLimit));
+  TRY(const audit::Verified log, audit::verify_directory(options.directory, as_text(pem)));
+  context.answer(verified_json(log), verified_text(log));
+  return audit::verdict(log);
+}
+
+}  // namespace hsm::ctl

@@ -1,0 +1,280 @@
+#include "hsm_signer/ctl/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <ostream>
+
+#include "hsm_signer/base/result.h"
+#include "hsm_signer/ctl/secret.h"
+#include "hsm_signer/ctl/verbs.h"
+
+namespace hsm::ctl {
+namespace {
+
+constexpr std::size_t kMostEdits = 2;
+
+// Everything that options are read into, and the verb that was chosen.
+struct Commands {
+  Globals globals;
+  SignOptions sign;
+  SignOptions explain;
+  WrapOptions wrap;
+  ImportOptions import;
+  KeyOptions key;
+  InitOptions init;
+  VerifyOptions verify;
+  std::function<Result<void>(Context&)> chosen;
+
+  template <class Options>
+  void choose(CLI::App& app, Result<void> (*verb)(Context&, const Options&), Options& options) {
+    app.callback([this, verb, &options] {
+      chosen = [verb, &options](Context& context) { return verb(context, options); };
+    });
+  }
+  void choose(CLI::App& app, Result<void> (*verb)(Context&)) {
+    app.callback([this, verb] { chosen = verb; });
+  }
+};
+
+CLI::App& add(CLI::App& parent, const std::string& verb, const std::string& what,
+              const std::string& example) {
+  CLI::App& app = *parent.add_subcommand(verb, what);
+  app.footer("Example: hsm-signerctl " + example);
+  return app;
+}
+
+void add_globals(CLI::App& app, Globals& globals) {
+  app.add_option("--dir", globals.dir,
+                 "Development directory; stands for --config DIR/signer.toml");
+  app.add_option("--config", globals.config, "Default: /etc/hsm-signer/signer.toml");
+  app.add_option("--socket", globals.socket,
+                 "Client socket; else that of --dir or --config, $HSM_SIGNER_SOCKET, "
+                 "/run/hsm-signer/signer.sock");
+  app.add_flag("--json", globals.json, "Answer in JSON");
+}
+
+void add_directory_verbs(CLI::App& app, Commands& commands) {
+  CLI::App& init =
+      add(app, "init", "Make a development directory with a SoftHSM token", "--dir ./dev init");
+  init.add_option("--token", commands.init.token, "Name of the token")->capture_default_str();
+  init.add_option("--workers", commands.init.workers, "Signing workers")->capture_default_str();
+  commands.choose(init, &ctl::init, commands.init);
+  commands.choose(add(app, "up", "Start the daemons of a development directory", "--dir ./dev up"),
+                  &ctl::up);
+  commands.choose(
+      add(app, "down", "Stop the daemons of a development directory", "--dir ./dev down"),
+      &ctl::down);
+  commands.choose(add(app, "status", "What runs, and whether it can sign", "--dir ./dev status"),
+                  &ctl::status);
+  commands.choose(add(app, "drain", "Let hsm-signerd finish what runs, then end", "drain"),
+                  &ctl::drain);
+}
+
+void add_import(CLI::App& key, Commands& commands) {
+  ImportOptions& import = commands.import;
+  CLI::App& app = add(key, "import", "Bring an API secret into a token, encrypted to its wrap key",
+                      "key import desk-a.trade --api-key account-AbC123 --environment sandbox "
+                      "--roles trader --nonce signer-ms");
+  app.add_option("NAME", import.name, "[a-z0-9][a-z0-9._-]{0,31}")->required();
+  app.add_option("--api-key", import.api_key, "The exchange's id of the key")->required();
+  app.add_option("--environment", import.environment, "sandbox or production")->required();
+  app.add_option("--roles", import.roles, "trader,fund_manager,auditor,administrator")->required();
+  app.add_option("--nonce", import.nonce,
+                 "signer-ms|signer-us|signer-s|caller-s|caller-ms|caller-us|caller-ns; "
+                 "caller = caller-ms")
+      ->required();
+  app.add_option("--scope", import.scope, "account or master")->capture_default_str();
+  app.add_option("--token", import.token, "Which token; may be left out where there is one");
+  app.add_option("--secret-file", import.secret_file,
+                 "Read the secret here ('-': standard input) instead of asking for it");
+  app.add_option("--blob", import.blob, "What 'wrap' made, instead of a secret");
+  commands.choose(app, &ctl::key_import, import);
+}
+
+void add_key_verbs(CLI::App& app, Commands& commands) {
+  CLI::App& key = *app.add_subcommand("key", "Keys and their versions");
+  key.require_subcommand(0, 1);
+  add_import(key, commands);
+  KeyOptions& options = commands.key;
+  CLI::App& list = add(key, "list", "Every version of every key", "key list");
+  list.add_option("NAME", options.name, "Only this key");
+  commands.choose(list, &ctl::key_list, options);
+  CLI::App& show = add(key, "show", "All that is known of a key", "key show desk-a.trade");
+  show.add_option("NAME", options.name)->required();
+  commands.choose(show, &ctl::key_show, options);
+  CLI::App& check = add(key, "check", "Compare registry and token", "key check --mend");
+  check.add_option("NAME", options.name, "Only this key");
+  check.add_flag("--mend", options.mend, "Finish or remove what a cut-off import left behind");
+  commands.choose(check, &ctl::key_check, options);
+  CLI::App& destroy = add(key, "destroy", "Destroy a key in its token, for ever",
+                          "key destroy desk-a.trade --version 1");
+  destroy.add_option("NAME", options.name)->required();
+  destroy.add_option("--version", options.version, "Which version, where there are several")
+      ->check(CLI::PositiveNumber);
+  destroy.add_flag("--yes", options.yes, "Do not ask");
+  commands.choose(destroy, &ctl::key_destroy, options);
+}
+
+void add_wrap(CLI::App& app, Commands& commands) {
+  CLI::App& wrap = add(app, "wrap", "Encrypt a secret to a token's wrap key, offline",
+                       "wrap --token-key wrap-dev.pub.pem -o desk-a.blob");
+  wrap.add_option("--token-key", commands.wrap.token_key, "wrap-<token>.pub.pem")->required();
+  wrap.add_option("--secret-file", commands.wrap.secret_file,
+                  "Read the secret here ('-': standard input) instead of asking for it");
+  wrap.add_option("-o,--output", commands.wrap.output, "Default: standard output");
+  commands.choose(wrap, &ctl::wrap, commands.wrap);
+}
+
+void add_request_verbs(CLI::App& app, Commands& commands) {
+  CLI::App& sign = add(app, "sign", "Sign a request as a trading program would",
+                       "sign desk-a.trade --request balances.json");
+  sign.add_option("NAME", commands.sign.key)->required();
+  sign.add_option("--request", commands.sign.request, "JSON ('-': standard input) without nonce");
+  sign.add_option("--verbatim", commands.sign.verbatim, "Exact payload ('-': standard input)");
+  sign.add_option("--deadline", commands.sign.deadline_ms, "Milliseconds; default: the signer's");
+  commands.choose(sign, &ctl::sign, commands.sign);
+  CLI::App& explain = add(app, "explain", "What would happen to a request, and by which rule",
+                          "explain desk-a.trade --request withdraw.json");
+  explain.add_option("NAME", commands.explain.key)->required();
+  explain.add_option("--request", commands.explain.request, "JSON ('-': standard input)")
+      ->required();
+  commands.choose(explain, &ctl::explain, commands.explain);
+  commands.choose(add(app, "ping", "Whether hsm-signerd answers", "ping"), &ctl::ping);
+  commands.choose(add(app, "whoami", "Who the policy says you are", "whoami"), &ctl::whoami);
+  commands.choose(add(app, "keys", "The keys that you may use", "keys"), &ctl::keys);
+}
+
+void add_audit_verbs(CLI::App& app, Commands& commands) {
+  CLI::App& audit = *app.add_subcommand("audit", "The audit log");
+  audit.require_subcommand(0, 1);
+  CLI::App& verify = add(audit, "verify", "Check a log, or a copy of one, offline",
+                         "audit verify /var/lib/hsm-signer/audit --key audit.pub.pem");
+  verify.add_option("DIR", commands.verify.directory, "The log's directory")->required();
+  verify.add_option("--key", commands.verify.key, "audit.pub.pem")->required();
+  commands.choose(verify, &ctl::audit_verify, commands.verify);
+}
+
+void build(CLI::App& app, Commands& commands) {
+  app.require_subcommand(0, 1);
+  app.fallthrough();  // --json and --dir may stand behind the verb too.
+  app.set_version_flag("--version", "hsm-signerctl " HSM_VERSION);
+  app.footer(
+      "Exit status: 0 done, 1 refused, 2 usage, 3 unavailable, 4 verification failed.\n"
+      "Example: hsm-signerctl --dir ./dev sign desk-a.trade --request balances.json --json\n"
+      "Manual: hsm-signerctl(1)");
+  add_globals(app, commands.globals);
+  add_directory_verbs(app, commands);
+  add_key_verbs(app, commands);
+  add_wrap(app, commands);
+  add_request_verbs(app, commands);
+  add_audit_verbs(app, commands);
+}
+
+// The deepest verb that was understood.
+CLI::App& innermost(CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : innermost(*chosen.front());
+}
+
+std::vector<std::string> verbs_of(const CLI::App& app) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
+  return verbs;
+}
+
+Error unexpected(CLI::App& app) {
+  const CLI::App& where = innermost(app);
+  const std::vector<std::string> extras = app.remaining(true);
+  const std::string word = extras.empty() ? "" : extras.front();
+  if (word.starts_with("-"))
+    return {
+        .code = Code::usage, .what = "unknown option", .detail = word.substr(0, word.find('='))};
+  if (where.get_subcommands({}).empty())
+    return {.code = Code::usage,
+            .what = "one argument too many",
+            .detail = "see hsm-signerctl " + where.get_name() + " --help"};
+  const std::string near = nearest(word, verbs_of(where));
+  return {.code = Code::usage,
+          .what = "unknown verb",
+          .detail = near.empty() ? "see --help" : "did you mean '" + near + "'?"};
+}
+
+Result<void> parse(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    return fail(unexpected(app));
+  } catch (const CLI::RequiredError& error) {
+    return fail(Code::usage, {}, error.what());
+  } catch (const CLI::Success&) {
+    throw;
+  } catch (const CLI::ParseError& error) {
+    // CLI11's own sentences repeat values.
+    return fail(Code::usage, "the arguments do not fit",
+                error.get_name() + "; see hsm-signerctl " + innermost(app).get_name() + " --help");
+  }
+  return {};
+}
+
+int report(const Error& error, bool json, std::ostream& out, std::ostream& err) {
+  err << "hsm-signerctl: " << error.sentence() << " [" << name(error.code) << "]" << std::endl;
+  if (!json) return exit_status(error.code);
+  Json inner;
+  inner.text("code", name(error.code)).text("message", error.sentence());
+  if (error.retry_after_ms != 0) inner.number("retry_after_ms", error.retry_after_ms);
+  out << Json{}.raw("error", inner.done()).done() << std::endl;
+  return exit_status(error.code);
+}
+
+}  // namespace
+
+std::string nearest(std::string_view typed, const std::vector<std::string>& words) {
+  std::string best;
+  std::size_t least = kMostEdits + 1;
+  for (const std::string& word : words) {
+    std::vector<std::size_t> row(word.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (std::size_t i = 0; i < typed.size(); ++i) {
+      std::size_t diagonal = std::exchange(row[0], i + 1);
+      for (std::size_t j = 0; j < word.size(); ++j) {
+        const std::size_t replaced = diagonal + (typed[i] == word[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+      }
+    }
+    if (row.back() < least && row.back() < word.size()) {
+      least = row.back();
+      best = word;
+    }
+  }
+  return best;
+}
+
+int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  const std::vector<std::string_view> words(argv, argv + argc);
+  const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
+  if (const auto fine = refuse_secret_arguments(words); !fine)
+    return report(fine.error(), json, out, err);
+  CLI::App app{"hsm-signerctl: administration of hsm-signer, and requests from the command line.",
+               "hsm-signerctl"};
+  Commands commands;
+  build(app, commands);
+  try {
+    if (const auto fine = parse(app, argc, argv); !fine)
+      return report(fine.error(), json, out, err);
+  } catch (const CLI::Success& help) {
+    return app.exit(help, out, err);
+  }
+  if (!commands.chosen) {
+    err << innermost(app).help();
+    return exit_status(Code::usage);
+  }
+  Context context{commands.globals, out, err};
+  const Result<void> done = commands.chosen(context);
+  if (done) return 0;
+  return report(done.error(), json && !context.answered(), out, err);
+}
+
+}  // namespace hsm::ctl

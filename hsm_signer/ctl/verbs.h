@@ -1,0 +1,79 @@
+// Every verb of hsm-signerctl as a function over its options: no command line, no exit status. An
+// Error ends the program with exit_status() of its code; what a verb found out stands in
+// Context::answer().
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "hsm_signer/ctl/context.h"
+
+namespace hsm::ctl {
+
+// request.cc: as a trading program asks.
+struct SignOptions {
+  std::string key;
+  std::string request;   // File or "-": JSON; the signer puts the nonce in.
+  std::string verbatim;  // File or "-": exact bytes with their nonce.
+  std::uint32_t deadline_ms = 0;
+};
+Result<void> sign(Context& context, const SignOptions& options);
+Result<void> explain(Context& context, const SignOptions& options);
+Result<void> ping(Context& context);
+Result<void> whoami(Context& context);
+Result<void> keys(Context& context);
+
+// wrap.cc: offline; needs no daemon.
+struct WrapOptions {
+  std::string token_key;    // PEM of the token's wrap key.
+  std::string secret_file;  // Empty: prompt.
+  std::string output;       // Empty or "-": standard output.
+};
+Result<void> wrap(Context& context, const WrapOptions& options);
+
+// key_import.cc
+struct ImportOptions {
+  std::string name;
+  std::string api_key;
+  std::string environment;
+  std::string roles;
+  std::string nonce;
+  std::string scope = "account";
+  std::string token;        // Empty: the only one.
+  std::string secret_file;  // Empty: prompt.
+  std::string blob;         // Instead of a secret.
+};
+Result<void> key_import(Context& context, const ImportOptions& options);
+
+// key_admin.cc
+struct KeyOptions {
+  std::string name;  // Empty: all.
+  std::uint32_t version = 0;
+  bool yes = false;   // destroy: do not ask.
+  bool mend = false;  // check: repair what is found.
+};
+Result<void> key_list(Context& context, const KeyOptions& options);
+Result<void> key_show(Context& context, const KeyOptions& options);
+Result<void> key_destroy(Context& context, const KeyOptions& options);
+// key_check.cc
+Result<void> key_check(Context& context, const KeyOptions& options);
+
+// init.cc, up.cc, status.cc: a development directory and its daemons.
+struct InitOptions {
+  std::string token = "dev";
+  std::uint32_t workers = 2;
+};
+Result<void> init(Context& context, const InitOptions& options);
+Result<void> up(Context& context);
+Result<void> down(Context& context);
+Result<void> status(Context& context);
+Result<void> drain(Context& context);
+
+// audit.cc: offline, on a log or a copy of one.
+struct VerifyOptions {
+  std::string directory;
+  std::string key;
+};
+Result<void> audit_verify(Context& context, const VerifyOptions& options);
+
+}  // namespace hsm::ctl

@@ -1,0 +1,330 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "hsm_signer/base/ids.h"
+#include "hsm_signer/ctl/findings.h"
+#include "tests/unit/ctl/fixture.h"
+
+namespace hsm::ctl {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using wire::Type;
+
+wire::VersionItem version(std::uint32_t number, const std::string& state,
+                          const std::string& health) {
+  wire::VersionItem item;
+  item.key = "desk-a.trade";
+  item.version = number;
+  item.token = "dev";
+  item.cka_id = static_cast<std::uint16_t>(number);
+  item.api_key_id = "account-x";
+  item.environment = "sandbox";
+  item.scope = "account";
+  item.roles = "trader";
+  item.nonce_form = "signer-ms";
+  item.key_check = "0011223344556677";
+  item.state = state;
+  item.created = "2026-11-23T19:15:02.123456Z";
+  item.health = health;
+  return item;
+}
+wire::ObjectItem object(std::uint32_t number) {
+  return {.label = "desk-a.trade.v" + std::to_string(number),
+          .cka_id = static_cast<std::uint16_t>(number)};
+}
+
+// One version and whether the token holds it: what is found, and what would mend it.
+struct Row {
+  const char* state;
+  const char* health;
+  bool held;
+  const char* sentence;
+  Mend mend;
+};
+const Row kRows[] = {
+    {"active", "ok", true, "", Mend::none},
+    {"active", "quarantined: wrong key-check value", true, "quarantined: wrong key-check value",
+     Mend::none},
+    {"active", "no such key", false, "the token does not hold it", Mend::none},
+    {"staged", "ok", true, "imported but not activated", Mend::activate},
+    {"staged", "no such key", false, "registered, but the token does not hold it",
+     Mend::remove_version},
+    {"staged", "quarantined: wrong key-check value", true, "quarantined: wrong key-check value",
+     Mend::none},
+    {"draining", "ok", true, "", Mend::none},
+    {"retired", "ok", true, "retired, but still in the token; 'key destroy' removes it",
+     Mend::none},
+    {"retired", "no such key", false, "gone from the token, but not registered as destroyed",
+     Mend::remove_version},
+};
+
+TEST(FindingsTest, EveryStateAgainstWhatTheTokenHolds) {
+  for (const Row& row : kRows) {
+    TokenObjects token{.token = "dev", .objects = {}};
+    if (row.held) token.objects.push_back(object(1));
+    const auto found = compare({version(1, row.state, row.health)}, {token}, "");
+    ASSERT_EQ(found.size(), 1u) << row.state;
+    EXPECT_EQ(found[0].sentence, row.sentence) << row.state << " " << row.health;
+    EXPECT_EQ(found[0].mend, row.mend) << row.state << " " << row.health;
+  }
+}
+
+TEST(FindingsTest, ATokenThatNobodyCouldLookIntoIsNotTakenForEmpty) {
+  const auto found =
+      compare({version(1, "staged", "no worker"), version(2, "retired", "x")}, {}, "");
+  ASSERT_EQ(found.size(), 2u);
+  for (const KeyFinding& finding : found) EXPECT_EQ(finding.mend, Mend::none) << finding.sentence;
+  EXPECT_EQ(found[0].sentence, "no worker");
+}
+
+TEST(FindingsTest, AnObjectWithTheLabelButAnotherIdIsNotThatVersion) {
+  const TokenObjects token{.token = "dev", .objects = {{"desk-a.trade.v1", 9}}};
+  const auto found = compare({version(1, "active", "ok")}, {token}, "");
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].sentence, "the token does not hold it");
+  EXPECT_EQ(found[1].mend, Mend::destroy_object);
+}
+
+TEST(FindingsTest, OnlyObjectsThatAnImportCouldHaveMadeAreOffered) {
+  const TokenObjects token{.token = "dev",
+                           .objects = {{"hsm-signer-wrap", 0xff01},
+                                       {"somebody-elses", 4},
+                                       {"desk-b.v3", 5},
+                                       {"desk-b.v03", 6},
+                                       {"desk-b.v0", 7},
+                                       {"Desk.v1", 8},
+                                       {".v1", 9}}};
+  const auto found = compare({}, {token}, "");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].label, "desk-b.v3");
+}
+
+TEST(FindingsTest, ANameLimitsWhatIsOffered) {
+  const TokenObjects token{.token = "dev", .objects = {{"desk-b.v3", 5}}};
+  EXPECT_TRUE(compare({}, {token}, "desk-a.trade").empty());
+}
+
+TEST(FindingsTest, AnObjectOfADestroyedVersionIsAnOrphan) {
+  const TokenObjects token{.token = "dev", .objects = {object(1)}};
+  const auto found = compare({version(1, "destroyed", "")}, {token}, "");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].mend, Mend::destroy_object);
+}
+
+TEST(FindingsTest, TheSameLabelInAnotherTokenIsAnOrphanThere) {
+  const TokenObjects dev{.token = "dev", .objects = {object(1)}};
+  const TokenObjects other{.token = "other", .objects = {object(1)}};
+  const auto found = compare({version(1, "active", "ok")}, {dev, other}, "");
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_TRUE(found[0].fine());
+  EXPECT_EQ(found[1].token, "other");
+}
+
+class KeyCheckTest : public PlayedDirectory {
+ protected:
+  KeyCheckTest() {
+    const auto all = [this](const auto&) {
+      wire::VersionList list{.total = static_cast<std::uint32_t>(versions.size()),
+                             .versions = versions};
+      return Result<wire::VersionList>{list};
+    };
+    admin->on<wire::ListVersions, wire::VersionList>(Type::list_versions, all);
+    admin->on<wire::CheckKeys, wire::VersionList>(Type::check_keys, all);
+    for (const Type type : {Type::activate_key, Type::forget_key, Type::destroyed_key}) {
+      admin->on<wire::KeyVersionRef, wire::Done>(type, [this](const wire::KeyVersionRef& ref) {
+        changed.push_back(key_label(ref.key, ref.version));
+        return Result<wire::Done>{wire::Done{}};
+      });
+    }
+    token_admin->on<wire::ListObjects, wire::ObjectList>(Type::list, [this](const auto&) {
+      wire::ObjectList list{.total = static_cast<std::uint32_t>(objects.size()),
+                            .objects = objects};
+      return Result<wire::ObjectList>{list};
+    });
+    token_admin->on<wire::ObjectRef, wire::Done>(Type::destroy, [this](const wire::ObjectRef& ref) {
+      destroyed.push_back(ref.label);
+      return Result<wire::Done>{wire::Done{}};
+    });
+  }
+  std::vector<Type> changes() const {
+    std::vector<Type> types = admin->asked();
+    std::erase_if(
+        types, [](Type type) { return type == Type::list_versions || type == Type::check_keys; });
+    return types;
+  }
+
+  std::vector<wire::VersionItem> versions;
+  std::vector<wire::ObjectItem> objects;
+  std::vector<std::string> changed, destroyed;
+};
+
+TEST_F(KeyCheckTest, WhatIsAsItShouldBeIsSaidSo) {
+  versions = {version(1, "active", "ok")};
+  objects = {object(1)};
+  const Ran ran = ctl({"key", "check"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, "desk-a.trade.v1: ok\n");
+}
+
+TEST_F(KeyCheckTest, WithoutMendNothingIsChanged) {
+  versions = {version(1, "staged", "ok"), version(2, "staged", "no such key")};
+  objects = {object(1), {"desk-b.v1", 9}};
+  const Ran ran = ctl({"key", "check"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("imported but not activated"),
+                             HasSubstr("the token does not hold it"),
+                             HasSubstr("desk-b.v1: in the token, but not registered"),
+                             HasSubstr("--mend puts it right")));
+  EXPECT_TRUE(changes().empty());
+  EXPECT_TRUE(destroyed.empty());
+}
+
+TEST_F(KeyCheckTest, MendActivatesWhatTheTokenHolds) {
+  versions = {version(1, "staged", "ok")};
+  objects = {object(1)};
+  const Ran ran = ctl({"key", "check", "--mend"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(changes(), std::vector{Type::activate_key});
+  EXPECT_EQ(changed, std::vector<std::string>{"desk-a.trade.v1"});
+}
+
+TEST_F(KeyCheckTest, MendGivesUpWhatTheTokenDoesNotHold) {
+  versions = {version(1, "staged", "no such key"), version(2, "retired", "no such key")};
+  EXPECT_EQ(ctl({"key", "check", "--mend"}).status, 0);
+  EXPECT_EQ(changes(), (std::vector{Type::forget_key, Type::destroyed_key, Type::destroyed_key}));
+}
+
+TEST_F(KeyCheckTest, MendDestroysAnObjectThatNobodyKnowsAndLeavesOthersAlone) {
+  objects = {{"desk-b.v1", 9}, {"hsm-signer-wrap", 0xff01}};
+  EXPECT_EQ(ctl({"key", "check", "--mend"}).status, 0);
+  EXPECT_EQ(destroyed, std::vector<std::string>{"desk-b.v1"});
+}
+
+TEST_F(KeyCheckTest, AnActiveVersionThatIsGoneIsNotMendedAway) {
+  versions = {version(1, "active", "no such key")};
+  const Ran ran = ctl({"key", "check", "--mend"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(KeyCheckTest, ATokenHostThatIsDownIsSaidAndNothingIsGivenUp) {
+  versions = {version(1, "staged", "no worker")};
+  token_admin.reset();
+  const Ran ran = ctl({"key", "check", "--mend"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_THAT(ran.out, HasSubstr("could not be looked into"));
+  EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(KeyCheckTest, DestroyRetiresThenDestroysThenRegistersIt) {
+  versions = {version(1, "active", "ok"), version(2, "destroyed", "")};
+  const Ran ran = ctl({"key", "destroy", "desk-a.trade", "--yes"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(changes(), (std::vector{Type::forget_key, Type::destroyed_key}));
+  EXPECT_EQ(destroyed, std::vector<std::string>{"desk-a.trade.v1"});
+}
+
+TEST_F(KeyCheckTest, DestroyOfOneVersionLeavesTheOthers) {
+  versions = {version(1, "retired", "ok"), version(2, "active", "ok")};
+  EXPECT_EQ(ctl({"key", "destroy", "desk-a.trade", "--version", "1", "--yes"}).status, 0);
+  EXPECT_EQ(destroyed, std::vector<std::string>{"desk-a.trade.v1"});
+  EXPECT_EQ(changes(), std::vector{Type::destroyed_key});
+}
+
+TEST_F(KeyCheckTest, WhatTheTokenDidNotDestroyIsNotRegisteredAsDestroyed) {
+  versions = {version(1, "active", "ok")};
+  token_admin->on<wire::ObjectRef, wire::Done>(Type::destroy, [](const wire::ObjectRef&) {
+    return refusal<wire::Done>(Code::token_unavailable, "CKR_DEVICE_ERROR");
+  });
+  EXPECT_EQ(ctl({"key", "destroy", "desk-a.trade", "--yes"}).status, 3);
+  EXPECT_EQ(changes(), std::vector{Type::forget_key});
+}
+
+TEST_F(KeyCheckTest, DestroyOfNothingIsRefused) {
+  versions = {version(1, "destroyed", "")};
+  EXPECT_EQ(ctl({"key", "destroy", "desk-a.trade", "--yes"}).status, 1);
+  EXPECT_EQ(ctl({"key", "destroy", "desk-a.trade", "--version", "7", "--yes"}).status, 1);
+}
+
+TEST_F(KeyCheckTest, DestroyWithoutATerminalAsksForYes) {
+  versions = {version(1, "active", "ok")};
+  objects = {object(1)};
+  const int before = ::dup(STDIN_FILENO);
+  const int null = ::open("/dev/null", O_RDONLY);
+  ::dup2(null, STDIN_FILENO);
+  const Ran ran = ctl({"key", "destroy", "desk-a.trade"});
+  ::dup2(before, STDIN_FILENO);
+  ::close(before);
+  ::close(null);
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--yes"));
+  EXPECT_TRUE(destroyed.empty());
+}
+
+TEST_F(KeyCheckTest, ListShowsEveryVersionInJsonAndAsATable) {
+  versions = {version(1, "retired", "unchecked"), version(2, "active", "ok")};
+  EXPECT_THAT(ctl({"key", "list"}).out, HasSubstr("KEY           VERSION  STATE"));
+  EXPECT_THAT(
+      ctl({"key", "list", "--json"}).out,
+      HasSubstr(R"({"keys":[{"key":"desk-a.trade","version":1,"label":"desk-a.trade.v1",)"
+                R"("token":"dev","cka_id":1,"api_key_id":"account-x","environment":"sandbox",)"
+                R"("scope":"account","roles":"trader","nonce":"signer-ms",)"
+                R"("key_check":"0011223344556677","state":"retired",)"));
+}
+
+TEST_F(KeyCheckTest, AnOptionalNameMayBeOneOfAVerb) {
+  for (const char* name : {"status", "up", "list"}) {
+    admin->on<wire::ListVersions, wire::VersionList>(
+        Type::list_versions, [name](const wire::ListVersions& ask) {
+          EXPECT_EQ(ask.key, name);
+          return Result<wire::VersionList>{wire::VersionList{.total = 0, .versions = {}}};
+        });
+    EXPECT_EQ(ctl({"key", "list", name}).out, "no keys\n");
+  }
+}
+
+TEST_F(KeyCheckTest, ShowOfAKeyThatIsNotThereIsRefused) {
+  EXPECT_EQ(ctl({"key", "show", "desk-a.trade"}).status, 1);
+}
+
+TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
+  wire::Status answer{.version = "0.1.0",
+                      .mode = "development",
+                      .state = "serving",
+                      .audit_size = 12,
+                      .signatures = 10,
+                      .refusals = 2,
+                      .connections = 1,
+                      .keys = 1,
+                      .problem = {},
+                      .tokens = {}};
+  answer.tokens.push_back({.token = "dev", .workers = 0, .configured = 2, .problem = "wrong PIN"});
+  admin->on<wire::StatusQuery, wire::Status>(
+      Type::status, [&](const wire::StatusQuery&) { return Result<wire::Status>{answer}; });
+  const Ran ran = ctl({"status", "--json"});
+  EXPECT_EQ(ran.status, 3);
+  EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
+                     R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,"keys":1,)"
+                     R"("problem":"","tokens":[{"token":"dev","running":false,"workers":0,)"
+                     R"("configured":2,"problem":"wrong PIN"}]})"
+                     "\n");
+  answer.tokens[0] = {.token = "dev", .workers = 2, .configured = 2, .problem = {}};
+  EXPECT_EQ(ctl({"status"}).status, 0);
+  answer.problem = "audit: No space left on device";
+  EXPECT_EQ(ctl({"status"}).status, 3);
+}
+
+TEST_F(KeyCheckTest, StatusWorksWhenNothingRuns) {
+  admin.reset();
+  const Ran ran = ctl({"status", "--json"});
+  EXPECT_EQ(ran.status, 3);
+  EXPECT_THAT(ran.out, HasSubstr(R"({"running":false,)"));
+  EXPECT_THAT(ran.out, HasSubstr(R"({"daemon":"hsm-tokend-dev","running":false})"));
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("hsm-signerd: down\nhsm-tokend-dev: down\n"));
+}
+
+}  // namespace
+}  // namespace hsm::ctl
