@@ -1,0 +1,157 @@
+"""A development directory of its own for each test: real binaries, real SoftHSM token, everything in a temporary
+directory, every process started here ended by its pid."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import wire  # noqa: E402
+
+BIN = os.environ["HSM_SIGNER_BIN"]
+SECRET = "1234abcd"
+API_KEY = "account-e2e0000000000000001"
+
+
+def program(name):
+    return os.path.join(BIN, name)
+
+
+def test_user(name="hsm-test-a"):
+    """The uid of an unprivileged user that run-tests makes; a test of permissions that runs as root cannot fail."""
+    return pwd.getpwnam(name).pw_uid
+
+
+def wait_until(condition, seconds=20, what="condition"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("not in %s s: %s" % (seconds, what))
+
+
+class Directory:
+    """What `hsm-signerctl init` makes, with daemons running in it."""
+
+    def __init__(self, workers=1, up=True):
+        # Short: socket paths hold at most 107 bytes.
+        self.path = tempfile.mkdtemp(prefix="hsm-e2e-", dir="/tmp")
+        self.dir = os.path.join(self.path, "d")
+        self.run_init(workers)
+        if up:
+            self.ctl("up")
+
+    def run_init(self, workers):
+        self.ctl("init", "--workers", str(workers))
+
+    def file(self, *names):
+        return os.path.join(self.dir, *names)
+
+    @property
+    def socket(self):
+        return self.file("run", "signer.sock")
+
+    @property
+    def token_socket(self):
+        return self.file("run", "dev.sock")
+
+    @property
+    def token_admin_socket(self):
+        return self.file("run", "dev.admin.sock")
+
+    def ctl(self, *args, check=True, stdin=b"", timeout=60):
+        verb = list(args)
+        command = [program("hsm-signerctl"), "--dir", self.dir] + verb
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError("%s: exit %d\n%s%s\n%s" % (" ".join(command), done.returncode, done.stdout.decode(),
+                                                          done.stderr.decode(), self.logs()))
+        return done
+
+    def json(self, *args, **more):
+        return json.loads(self.ctl("--json", *args, **more).stdout)
+
+    def import_key(self, name, api_key=API_KEY, secret=SECRET, nonce="signer-ms", roles="trader",
+                   environment="sandbox", check=True, extra=()):
+        return self.ctl("key", "import", name, "--api-key", api_key, "--environment", environment, "--roles", roles,
+                        "--nonce", nonce, "--secret-file", "-", *extra, stdin=secret.encode(), check=check)
+
+    def sign(self, name, payload, form="--request", check=True):
+        done = self.ctl("--json", "sign", name, form, "-", stdin=payload.encode(), check=check)
+        return json.loads(done.stdout) if check else done
+
+    def pids(self, which):
+        """Of the daemons, by their pid files: 'signerd' or 'tokend'."""
+        found = []
+        for name in os.listdir(self.file("run")):
+            if name.endswith(".pid") and which in name:
+                with open(self.file("run", name)) as text:
+                    found.append(int(text.read()))
+        return found
+
+    def children(self, pid):
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as text:
+            return [int(child) for child in text.read().split()]
+
+    def audit_records(self):
+        records = []
+        for name in sorted(os.listdir(self.file("audit"))):
+            if name.endswith(".jsonl"):
+                with open(self.file("audit", name)) as lines:
+                    records += [json.loads(line) for line in lines]
+        return records
+
+    def logs(self):
+        text = ""
+        folder = self.file("log")
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            with open(os.path.join(folder, name), errors="replace") as lines:
+                text += "--- %s\n%s" % (name, lines.read())
+        return text
+
+    def edit(self, name, old, new):
+        with open(self.file(name)) as text:
+            content = text.read()
+        assert old in content, (name, old, content)
+        with open(self.file(name), "w") as text:
+            text.write(content.replace(old, new))
+
+    def close(self):
+        if os.path.isdir(self.dir):
+            self.ctl("down", check=False)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class EndToEnd(unittest.TestCase):
+    """Tests share one directory per class; `workers` and `own()` make others."""
+
+    workers = 1
+
+    @classmethod
+    def setUpClass(cls):
+        cls.at = Directory(workers=cls.workers)
+        cls.addClassCleanup(cls.at.close)
+
+    def own(self, **more):
+        directory = Directory(**more)
+        self.addCleanup(directory.close)
+        return directory
+
+
+def end(process):
+    """Ends a process this test has started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,101 @@
+"""The framing of docs/protocol.md in Python's standard library: written from the document, shares no code with
+the daemons, so that a test which speaks it checks both."""
+
+import socket
+import struct
+
+TYPES = {
+    "hello": 0x01, "ping": 0x02, "sign_request": 0x03, "sign_verbatim": 0x04, "list_keys": 0x05, "whoami": 0x06,
+    "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "register_key": 0x20, "activate_key": 0x21,
+    "forget_key": 0x22, "list_versions": 0x23, "status": 0x24, "drain": 0x25, "check_keys": 0x26,
+    "destroyed_key": 0x27, "info": 0x40, "mac": 0x41, "list": 0x42, "key_check": 0x43, "forget": 0x44,
+    "sign_checkpoint": 0x45, "usage": 0x46, "import": 0x50, "destroy": 0x51, "generate": 0x52, "wrap_key": 0x53,
+}
+ERROR = 0xFF
+
+
+def u16(value):
+    return struct.pack("<H", value)
+
+
+def u32(value):
+    return struct.pack("<I", value)
+
+
+def body(kind, ident, fields):
+    """What `length` counts. `fields`: {tag: bytes}."""
+    out = struct.pack("<BBHQ", kind, 0, len(fields), ident)
+    for tag in sorted(fields):
+        out += struct.pack("<HI", tag, len(fields[tag])) + fields[tag]
+    return out
+
+
+def frame(kind, ident, fields):
+    content = body(TYPES[kind] if isinstance(kind, str) else kind, ident, fields)
+    return u32(len(content)) + content
+
+
+HELLO = frame("hello", 0, {1: u32(1), 2: b"e2e"})
+
+
+class Closed(Exception):
+    """The peer has closed the connection."""
+
+
+class Peer:
+    """One connection. `greet=False` leaves the hello to the test."""
+
+    def __init__(self, path, greet=True, timeout=10):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self.buffer = b""
+        if greet:
+            self.send(HELLO)
+            kind, _, fields = self.receive()
+            if kind == ERROR:
+                raise AssertionError("hello refused: %s" % fields[2].decode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def receive(self):
+        """(type, id, {tag: bytes}) of the next frame; Closed at the end."""
+        while True:
+            if len(self.buffer) >= 4:
+                (length,) = struct.unpack_from("<I", self.buffer)
+                if len(self.buffer) >= 4 + length:
+                    content, self.buffer = self.buffer[4:4 + length], self.buffer[4 + length:]
+                    return self.parse(content)
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                raise Closed() from None
+            if not data:
+                raise Closed()
+            self.buffer += data
+
+    @staticmethod
+    def parse(content):
+        kind, _, count, ident = struct.unpack_from("<BBHQ", content)
+        at, fields = 12, {}
+        for _ in range(count):
+            tag, size = struct.unpack_from("<HI", content, at)
+            fields[tag] = content[at + 6:at + 6 + size]
+            at += 6 + size
+        return kind, ident, fields
+
+    def ask(self, kind, fields, ident=1):
+        """The answer's fields, or {'code':…, 'sentence':…} for an error."""
+        self.send(frame(kind, ident, fields))
+        answer, got, fields = self.receive()
+        if answer == ERROR:
+            return {"code": fields[1].decode(), "sentence": fields[2].decode()}
+        assert got == ident, (got, ident)
+        return fields

@@ -1,0 +1,77 @@
+// Any bytes in any chunks through FrameBuffer; what is a frame is decoded as every message it could
+// be, and what decodes is encoded again and must mean the same. The first byte chooses the chunks.
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/support/every_message.h"
+
+namespace hsm::wire {
+namespace {
+
+// A broken invariant ends the process: that is what a fuzzer looks for.
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+template <class Message>
+void decode_and_encode_again(const FrameView& frame) {
+  const auto message = decode<Message>(frame);
+  if (!message) {
+    require(message.error().code == Code::protocol_error);
+    return;
+  }
+  Bytes again;
+  // Smaller or equal: encoders leave defaults and skipped fields out, and add nothing.
+  require(encode(again, frame.type(), frame.id(), *message).has_value());
+  require(again.size() <= kLengthSize + kHeaderSize + frame.fields().size());
+  const auto view = FrameView::parse(ByteView{again}.subspan(kLengthSize));
+  require(view.has_value() && view->type() == frame.type() && view->id() == frame.id());
+  const auto back = decode<Message>(*view);
+  require(back.has_value() && Dump::of(*back) == Dump::of(*message));
+}
+
+void decode_as_everything(const FrameView& frame) {
+  for_each_message([&]<class Message>(Type type, const std::string&) {
+    if (frame.type() == type) decode_and_encode_again<Message>(frame);
+  });
+  // A reader that takes one message for another must survive it too.
+  decode_and_encode_again<VersionList>(frame);
+  decode_and_encode_again<Explanation>(frame);
+}
+
+// The ids of the frames up to the first refusal; -1 marks the refusal.
+std::vector<std::int64_t> read_all(ByteView stream, std::size_t chunk) {
+  FrameBuffer buffer;
+  std::vector<std::int64_t> seen;
+  while (!stream.empty()) {
+    const auto room = buffer.prepare();
+    require(!room.empty());
+    const std::size_t size = std::min({chunk, room.size(), stream.size()});
+    std::copy_n(stream.begin(), size, room.begin());
+    buffer.commit(size);
+    stream = stream.subspan(size);
+    for (;;) {
+      const auto next = buffer.next();
+      if (!next) {
+        require(next.error().code == Code::protocol_error);
+        seen.push_back(-1);
+        return seen;
+      }
+      if (!*next) break;
+      seen.push_back(static_cast<std::int64_t>((*next)->id() >> 1));
+      decode_as_everything(**next);
+    }
+  }
+  return seen;
+}
+
+}  // namespace
+}  // namespace hsm::wire
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const hsm::ByteView stream{data + 1, size - 1};
+  const auto in_chunks = hsm::wire::read_all(stream, 1u + data[0]);
+  hsm::wire::require(in_chunks == hsm::wire::read_all(stream, stream.size() + 1));
+  return 0;
+}
