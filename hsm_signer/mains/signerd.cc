@@ -111,13 +111,17 @@ class Daemon {
         ledger_{io, clock_, log},
         nonces_{clock_, state},
         pool_{io, clock_, tokens_of(config), [this] { ledger_.flush(); }},
-        sealer_{
-            io,
-            clock_,
-            ledger_,
-            pool_,
-            config.audit_key,
-            [&state](std::uint64_t sealed) { state.raise(std::string{kSealedScope}, sealed, {}); }},
+        sealer_{io,
+                clock_,
+                ledger_,
+                pool_,
+                config.audit_key,
+                [&state](std::uint64_t sealed, const service::Sealer::Done& done) {
+                  state.raise(std::string{kSealedScope}, sealed,
+                              [done](const Result<Uint128>& before) {
+                                done(before ? Result<void>{} : fail(before.error()));
+                              });
+                }},
         signer_{{.clock = clock_,
                  .rules = rules,
                  .registry = registry,

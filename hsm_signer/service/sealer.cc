@@ -23,8 +23,7 @@ std::string origin_of(ByteView spki) {
 }  // namespace
 
 Sealer::Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger,
-               keystore::TokenPool& pool, std::string audit_key,
-               std::function<void(std::uint64_t)> remember)
+               keystore::TokenPool& pool, std::string audit_key, Remember remember)
     : clock_{clock},
       ledger_{ledger},
       pool_{pool},
@@ -48,11 +47,13 @@ void Sealer::tick() {
 void Sealer::seal_now(std::function<void()> done) {
   if (!sealing_ && ledger_.size() <= sealed_) return done();
   waiting_.push_back(std::move(done));
+  // One under way covers what was there when it began: who asks now waits for the next.
   if (!sealing_) seal();
 }
 
 void Sealer::seal() {
   sealing_ = true;
+  served_ = std::exchange(waiting_, {});
   // Only what is on disk is sealed: after a power cut the log would be shorter than its own
   // checkpoint.
   ledger_.flush();
@@ -85,14 +86,9 @@ void Sealer::ask_token(const audit::Head& head) {
         return wire::encode(out, id, wire::SignCheckpoint{.text = text});
       },
       [this, text, size = head.size](Result<wire::FrameView> frame) {
-        const Result<void> sealed = signed_by_token(text, std::move(frame));
-        if (sealed) {
-          sealed_ = size;
-          ledger_.when_durable([this, size](const Result<void>& durable) {
-            if (durable) remember_(size);
-          });
-        }
-        finish(sealed);
+        if (const auto noted = signed_by_token(text, std::move(frame)); !noted)
+          return finish(noted);
+        sealed(size);
       });
   pool_.submit(std::move(question), {.id = 0,
                                      .key = kCheckpointKey,
@@ -112,13 +108,24 @@ Result<void> Sealer::signed_by_token(const std::string& text, Result<wire::Frame
   return ledger_.add_checkpoint(note);
 }
 
+// A stop waits for this too: a state that never heard of the last seal would let a log without it
+// pass at the next start.
+void Sealer::sealed(std::uint64_t size) {
+  sealed_ = size;
+  ledger_.when_durable([this, size](const Result<void>& durable) {
+    if (!durable) return finish(durable);
+    remember_(size, [this](const Result<void>& kept) { finish(kept); });
+  });
+}
+
 void Sealer::finish(const Result<void>& sealed) {
   sealing_ = false;
   // Once, not each second.
   if (!sealed && !std::exchange(complained_, true))
     log(Level::warning, "not_sealed", sealed.error().sentence());
   if (sealed && std::exchange(complained_, false)) log(Level::notice, "sealed_again");
-  for (const auto& done : std::exchange(waiting_, {})) done();
+  for (const auto& done : std::exchange(served_, {})) done();
+  if (!waiting_.empty() && !sealing_) seal();
 }
 
 }  // namespace hsm::service

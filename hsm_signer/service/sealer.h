@@ -15,14 +15,19 @@ namespace hsm::service {
 
 class Sealer {
  public:
+  using Done = std::function<void(Result<void>)>;
+  // Keeps how many records are sealed where the log's owner cannot cut it off with the log; `done`
+  // once that is durable.
+  using Remember = std::function<void(std::uint64_t sealed, Done done)>;
+
   // `audit_key`: path of the pinned public key; a token with another key seals nothing. `remember`
-  // is told how many records are sealed, once the checkpoint that says so is on disk.
+  // is asked once the checkpoint is on disk, and belongs to the seal: only then is it over.
   Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger, keystore::TokenPool& pool,
-         std::string audit_key, std::function<void(std::uint64_t)> remember);
+         std::string audit_key, Remember remember);
 
   void start();
   void stop();
-  // Seals what is there, behind a seal under way; `done` runs whether or not that works.
+  // Seals all that is there now, behind a seal under way; `done` runs whether or not that works.
   void seal_now(std::function<void()> done);
 
  private:
@@ -30,6 +35,7 @@ class Sealer {
   void seal();
   void ask_token(const audit::Head& head);
   Result<void> signed_by_token(const std::string& text, Result<wire::FrameView> frame);
+  void sealed(std::uint64_t size);
   void finish(const Result<void>& sealed);
   // The key of the first token that is up, pinned; SubjectPublicKeyInfo in DER.
   Result<keystore::TokenIndex> pinned_token();
@@ -38,13 +44,14 @@ class Sealer {
   Ledger& ledger_;
   keystore::TokenPool& pool_;
   std::string audit_key_path_;
-  std::function<void(std::uint64_t)> remember_;
+  Remember remember_;
   boost::asio::steady_timer timer_;
   Bytes spki_;
   std::uint64_t sealed_ = 0;
   bool sealing_ = false;
   bool complained_ = false;
-  std::vector<std::function<void()>> waiting_;
+  std::vector<std::function<void()>> waiting_;  // For the next seal.
+  std::vector<std::function<void()>> served_;   // By the one under way.
 };
 
 }  // namespace hsm::service

@@ -1,13 +1,9 @@
 #include "hsm_signer/keystore/token_pool.h"
 
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <boost/asio/io_context.hpp>
-#include <filesystem>
 
 #include "tests/support/error_is.h"
+#include "tests/support/fake_worker.h"
 
 namespace hsm::keystore {
 namespace {
@@ -46,73 +42,6 @@ class MacTask final : public Task {
 
  private:
   std::shared_ptr<Story> story_;
-};
-
-// The far end, played by hand: a listening socket and one accepted connection.
-class FakeHost {
- public:
-  FakeHost() {
-    std::string pattern = "/tmp/hsm-pool-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-    listener_ = *listen_unix(path(), 0600);
-  }
-  ~FakeHost() { std::filesystem::remove_all(directory_); }
-  std::string path() const { return directory_ + "/t.sock"; }
-
-  void accept() {
-    connection_ = OwnedFd{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
-  }
-  void greet(std::uint32_t depth = 4) {
-    EXPECT_EQ(read(), wire::Type::hello);
-    EXPECT_EQ(read(), wire::Type::info);
-    send(wire::Type::hello, 0, wire::Hello{});
-    send(wire::Type::info, 0,
-         wire::Info{.token = "t",
-                    .profile = "softhsm",
-                    .workers = 1,
-                    .depth = depth,
-                    .worker_id = 7,
-                    .payload_limit = 8192,
-                    .audit_key = {}});
-  }
-  // The type of the next frame; its id in last_id().
-  wire::Type read() {
-    for (;;) {
-      const auto frame = in_.next();
-      EXPECT_THAT(frame, Succeeds());
-      if (*frame) {
-        last_id_ = (*frame)->id();
-        return (*frame)->type();
-      }
-      const auto room = in_.prepare();
-      const ssize_t size = ::read(connection_.get(), room.data(), room.size());
-      if (size <= 0) return wire::Type::error;
-      in_.commit(static_cast<std::size_t>(size));
-    }
-  }
-  std::uint64_t last_id() const { return last_id_; }
-  template <class M>
-  void send(wire::Type type, std::uint64_t id, const M& message) {
-    Bytes out;
-    ASSERT_THAT(wire::encode(out, wire::answer_to(type), id, message), Succeeds());
-    ASSERT_THAT(write_all(connection_.get(), out, Code::internal, "answer"), Succeeds());
-  }
-  void answer_mac(std::uint64_t id, Byte mark) {
-    wire::MacAnswer answer;
-    answer.mac.fill(mark);
-    send(wire::Type::mac, id, answer);
-  }
-  void hang_up() {
-    connection_.reset();
-    in_ = {};
-  }
-
- private:
-  std::string directory_;
-  OwnedFd listener_;
-  OwnedFd connection_;
-  wire::FrameBuffer in_;
-  std::uint64_t last_id_ = 0;
 };
 
 class TokenPoolTest : public ::testing::Test {
@@ -155,7 +84,7 @@ class TokenPoolTest : public ::testing::Test {
     io_.poll();
   }
 
-  FakeHost host_;
+  test::FakeWorker host_;
   SystemClock clock_;
   boost::asio::io_context io_;
   int turns_ = 0;

@@ -1,0 +1,91 @@
+// A worker of hsm-tokend as the signer meets it, played by hand.
+#pragma once
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "hsm_signer/base/os.h"
+#include "hsm_signer/wire/token.h"
+#include "tests/support/error_is.h"
+
+namespace hsm::test {
+
+// A listening socket and one accepted connection; each call blocks.
+class FakeWorker {
+ public:
+  FakeWorker() {
+    std::string pattern = "/tmp/hsm-worker-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    listener_ = *listen_unix(path(), 0600);
+  }
+  ~FakeWorker() { std::filesystem::remove_all(directory_); }
+  std::string path() const { return directory_ + "/t.sock"; }
+
+  void accept() {
+    connection_ = OwnedFd{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  }
+  void greet(std::uint32_t depth = 4, Bytes audit_key = {}) {
+    EXPECT_EQ(read(), wire::Type::hello);
+    EXPECT_EQ(read(), wire::Type::info);
+    send(wire::Type::hello, 0, wire::Hello{});
+    send(wire::Type::info, 0,
+         wire::Info{.token = "t",
+                    .profile = "softhsm",
+                    .workers = 1,
+                    .depth = depth,
+                    .worker_id = 7,
+                    .payload_limit = 8192,
+                    .audit_key = std::move(audit_key)});
+  }
+  // The type of the next frame; its id in last_id().
+  wire::Type read() {
+    for (;;) {
+      const auto frame = in_.next();
+      EXPECT_THAT(frame, Succeeds());
+      if (*frame) {
+        last_ = **frame;
+        return last_->type();
+      }
+      const auto room = in_.prepare();
+      const ssize_t size = ::read(connection_.get(), room.data(), room.size());
+      if (size <= 0) return wire::Type::error;
+      in_.commit(static_cast<std::size_t>(size));
+    }
+  }
+  std::uint64_t last_id() const { return last_->id(); }
+  template <class M>
+  Result<M> last() const {
+    return wire::decode<M>(*last_);
+  }
+  template <class M>
+  void send(wire::Type type, std::uint64_t id, const M& message) {
+    Bytes out;
+    ASSERT_THAT(wire::encode(out, wire::answer_to(type), id, message), Succeeds());
+    ASSERT_THAT(write_all(connection_.get(), out, Code::internal, "answer"), Succeeds());
+  }
+  void answer_mac(std::uint64_t id, Byte mark) {
+    wire::MacAnswer answer;
+    answer.mac.fill(mark);
+    send(wire::Type::mac, id, answer);
+  }
+  void hang_up() {
+    connection_.reset();
+    last_.reset();
+    in_ = {};
+  }
+
+ private:
+  std::string directory_;
+  OwnedFd listener_;
+  OwnedFd connection_;
+  wire::FrameBuffer in_;
+  std::optional<wire::FrameView> last_;  // Into `in_`; until the next read().
+};
+
+}  // namespace hsm::test

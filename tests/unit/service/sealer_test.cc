@@ -1,0 +1,148 @@
+#include "hsm_signer/service/sealer.h"
+
+#include <boost/asio/io_context.hpp>
+
+#include "tests/support/error_is.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/temp_dir.h"
+#include "tests/unit/audit/sample.h"
+
+namespace hsm::service {
+namespace {
+
+using ::testing::SizeIs;
+
+class SealerTest : public ::testing::Test {
+ protected:
+  SealerTest() : log_{*audit::Log::open(dir_ / "audit", {})}, ledger_{io_, clock_, *log_} {
+    audit::spit(dir_ / "audit.pub.pem", key_.public_pem());
+  }
+  void TearDown() override {
+    pool_.stop();
+    io_.restart();
+    io_.poll();
+  }
+
+  template <class Done>
+  void run_until(Done done) {
+    for (int i = 0; i < 2000 && !done(); ++i) {
+      io_.restart();
+      io_.run_for(std::chrono::milliseconds{5});
+    }
+    ASSERT_TRUE(done());
+  }
+  void turn() {
+    io_.restart();
+    io_.run_for(std::chrono::milliseconds{20});
+  }
+  void connect(const audit::TestKey& key) {
+    pool_.start();
+    turn();
+    worker_.accept();
+    turn();
+    worker_.greet(4, key.spki());
+    run_until([this] { return pool_.health(0).workers == 1; });
+  }
+  // One record, and a seal of it up to the token's answer.
+  void seal_up_to_the_answer() {
+    ledger_.event(audit::start_record());
+    sealer_.seal_now([this] { ended_ = true; });
+    turn();
+    ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+    const auto asked = worker_.last<wire::SignCheckpoint>();
+    ASSERT_THAT(asked, Succeeds());
+    worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
+                 wire::CheckpointSignature{.signature = key_.sign(asked->text)});
+  }
+
+  TempDir dir_;
+  SystemClock clock_;
+  boost::asio::io_context io_;
+  audit::TestKey key_;
+  test::FakeWorker worker_;
+  std::unique_ptr<audit::Log> log_;
+  Ledger ledger_;
+  keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [] {}};
+  std::vector<std::pair<std::uint64_t, Sealer::Done>> remembering_;
+  bool ended_ = false;
+  Sealer sealer_{io_,
+                 clock_,
+                 ledger_,
+                 pool_,
+                 dir_ / "audit.pub.pem",
+                 [this](std::uint64_t sealed, Sealer::Done done) {
+                   remembering_.emplace_back(sealed, std::move(done));
+                 }};
+};
+
+// A daemon that stops right after its first signature: the state has to know before it is closed.
+TEST_F(SealerTest, IsNotOverBeforeTheSealIsRemembered) {
+  connect(key_);
+  seal_up_to_the_answer();
+  run_until([this] { return !remembering_.empty(); });
+  turn();
+  EXPECT_FALSE(ended_);
+  EXPECT_EQ(remembering_.front().first, 1U);
+  remembering_.front().second({});
+  EXPECT_TRUE(ended_);
+}
+
+TEST_F(SealerTest, EndsAStopThatTheStateCannotRemember) {
+  connect(key_);
+  seal_up_to_the_answer();
+  run_until([this] { return !remembering_.empty(); });
+  remembering_.front().second(fail(Code::state_unavailable, "disk full"));
+  EXPECT_TRUE(ended_);
+}
+
+// The stop's own record must not be left out because a seal of each second was just under way.
+TEST_F(SealerTest, SealsAgainForWhoAskedDuringASeal) {
+  connect(key_);
+  seal_up_to_the_answer();
+  ledger_.event(audit::start_record());
+  bool second_ended = false;
+  sealer_.seal_now([&] { second_ended = true; });
+  run_until([this] { return remembering_.size() == 1; });
+  remembering_.back().second({});
+  EXPECT_TRUE(ended_);
+  EXPECT_FALSE(second_ended);
+  turn();
+  ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+  const auto asked = worker_.last<wire::SignCheckpoint>();
+  worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
+               wire::CheckpointSignature{.signature = key_.sign(asked->text)});
+  run_until([this] { return remembering_.size() == 2; });
+  EXPECT_EQ(remembering_.back().first, 2U);
+  remembering_.back().second({});
+  EXPECT_TRUE(second_ended);
+}
+
+TEST_F(SealerTest, SealsNothingWithAKeyThatIsNotPinned) {
+  connect(audit::TestKey{});
+  ledger_.event(audit::start_record());
+  sealer_.seal_now([this] { ended_ = true; });
+  run_until([this] { return ended_; });
+  EXPECT_THAT(remembering_, SizeIs(0));
+}
+
+TEST_F(SealerTest, ForgetsASignatureThatDoesNotVerify) {
+  connect(key_);
+  ledger_.event(audit::start_record());
+  sealer_.seal_now([this] { ended_ = true; });
+  turn();
+  ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+  worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
+               wire::CheckpointSignature{.signature = key_.sign("another text")});
+  run_until([this] { return ended_; });
+  EXPECT_THAT(remembering_, SizeIs(0));
+  EXPECT_EQ(log_->recovered().checkpoints, 0U);
+}
+
+TEST_F(SealerTest, EndsAStopWithoutAToken) {
+  ledger_.event(audit::start_record());
+  sealer_.seal_now([this] { ended_ = true; });
+  run_until([this] { return ended_; });
+}
+
+}  // namespace
+}  // namespace hsm::service
