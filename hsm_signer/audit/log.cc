@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kRepair =
     "; nothing was changed. Copy the directory, run hsm-signerctl audit verify on the copy to see "
-    "what is missing, then move the directory away as evidence and start with an empty one "
+    "what is missing, then move the directory away as evidence and start once with --audit-lost "
     "(nonce marks are kept in the state)";
 
 auto damaged(std::string_view what, std::string detail) {

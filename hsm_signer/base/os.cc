@@ -195,6 +195,11 @@ Result<OwnedFd> listen_unix(const std::string& path, mode_t mode, gid_t group) {
 
 Clock::Wall SystemClock::wall() const { return now_wall(); }
 Clock::Steady SystemClock::steady() const { return std::chrono::steady_clock::now(); }
+Clock::Steady SystemClock::awake_or_not() const {
+  timespec now{};
+  if (::clock_gettime(CLOCK_BOOTTIME, &now) != 0) return steady();
+  return Steady{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
+}
 
 std::string rfc3339(Clock::Wall time) {
   const auto micros =

@@ -78,11 +78,14 @@ class Clock {
   virtual ~Clock() = default;
   virtual Wall wall() const = 0;
   virtual Steady steady() const = 0;
+  // As steady(), and goes on while the machine sleeps (CLOCK_BOOTTIME): for comparing with wall().
+  virtual Steady awake_or_not() const { return steady(); }
 };
 class SystemClock final : public Clock {
  public:
   Wall wall() const override;
   Steady steady() const override;
+  Steady awake_or_not() const override;
 };
 // RFC 3339 in UTC with microseconds: "2026-11-23T19:15:02.123456Z".
 std::string rfc3339(Clock::Wall time);

@@ -396,13 +396,6 @@ bool Lanes::done(WorkerIndex worker, JobId job, Clock::Steady now) {
   return true;
 }
 
-bool Lanes::withdraw(JobId job) {
-  const auto found = impl_->by_id.find(job);
-  if (found == impl_->by_id.end() || impl_->jobs[found->second].worker != kNil) return false;
-  impl_->drop(found->second);
-  return true;
-}
-
 std::vector<JobId> Lanes::expire(Clock::Steady now) {
   std::vector<JobId> late;
   while (!impl_->deadlines.empty() && impl_->deadlines.begin()->first <= now)

@@ -90,8 +90,6 @@ class Lanes {
   std::optional<Turn> next(TokenIndex token, Clock::Steady now, std::vector<JobId>& expired);
   // The worker has answered; its place is free. False: not in flight there.
   bool done(WorkerIndex worker, JobId job, Clock::Steady now);
-  // A waiting job is no longer wanted (its client has gone). False: not waiting.
-  bool withdraw(JobId job);
   // Takes out what waits past its deadline.
   std::vector<JobId> expire(Clock::Steady now);
   // When expire() will next have something to do.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bitset>
-#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -10,6 +9,8 @@ namespace hsm::keystore {
 namespace {
 
 constexpr std::size_t kOwnerLimit = 128;
+// From here on they are the token host's own (docs/protocol.md, import).
+constexpr std::size_t kReservedCkaIds = 0xff00;
 
 std::string named(std::string_view key, std::uint32_t version) { return key_label(key, version); }
 
@@ -82,11 +83,11 @@ std::vector<const KeyVersion*> Registry::all() const {
 }
 
 Result<CkaId> Registry::unused_cka_id(const TokenName& token) const {
-  std::bitset<std::size_t{std::numeric_limits<CkaId>::max()} + 1> used;
+  std::bitset<kReservedCkaIds> used;
   used.set(0);
   for (const auto& [name, key] : keys_) {
     for (const KeyVersion& version : key.versions) {
-      if (version.token == token) used.set(version.cka_id);
+      if (version.token == token && version.cka_id < kReservedCkaIds) used.set(version.cka_id);
     }
   }
   for (std::size_t id = 1; id < used.size(); ++id) {

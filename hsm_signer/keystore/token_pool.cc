@@ -212,7 +212,8 @@ void TokenPool::worker_lost(WorkerIndex index, bool was_up, const Error& why) {
       finish(id, fail(Code::token_unavailable, "the token's worker was lost while it signed",
                       state.name.value));
   }
-  if (state.health.workers > 0) return;
+  // What was bound to the lost worker may go to another now.
+  if (state.health.workers > 0) return schedule_pump();
   state.health.problem = why.sentence();
   for (const JobId id : lanes_.token_lost(worker.token))
     finish(id, fail(Code::token_unavailable, "no worker of the token is up", state.health.problem));

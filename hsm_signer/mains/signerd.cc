@@ -31,31 +31,49 @@ namespace asio = boost::asio;
 constexpr std::size_t kPolicyLimit = 1 << 20;
 constexpr std::chrono::seconds kDrainPatience{10};
 constexpr std::chrono::milliseconds kDrainTick{10};
-
-// The last nonce of each API key in the log: nothing at or below it may be issued, whatever the
-// state says.
-using LoggedMarks = std::map<ApiKeyId, std::string>;
+constexpr std::chrono::seconds kLastWords{2};
 
 // Where state.db remembers how many records of the log were sealed.
 constexpr std::string_view kSealedScope = "audit/sealed";
 
+// Runs the loop until the state has answered; nothing else runs on it yet.
+template <class T, class Start>
+Result<T> wait_for_state(asio::io_context& io, Start start) {
+  auto work = asio::make_work_guard(io);
+  std::optional<Result<T>> answer;
+  start([&](Result<T> came) { answer = std::move(came); });
+  while (!answer) io.run_one();
+  work.reset();
+  io.restart();  // A loop that has run out of work would not run again.
+  return *std::move(answer);
+}
+
+// An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay.
+Result<void> give_up_log(asio::io_context& io, state::State& state, const audit::Log& log) {
+  if (log.recovered().records != 0)
+    return fail(Code::usage, "--audit-lost is for an empty audit directory",
+                "this one has " + std::to_string(log.recovered().records) + " records");
+  TRY_VOID(wait_for_state<void>(io, [&](state::State::Done<void> done) {
+    state.run<void>([](state::Store& store) { return store.forget(kSealedScope); },
+                    std::move(done));
+  }));
+  hsm::log(Level::warning, "audit_lost", "a new audit log begins, as --audit-lost says");
+  return {};
+}
+
 // A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
 // after they were removed: the state knows how far it was sealed.
 Result<void> check_sealed(asio::io_context& io, state::State& state, const audit::Log& log) {
-  auto work = asio::make_work_guard(io);
-  std::optional<Result<Uint128>> remembered;
   const std::uint64_t sealed = log.recovered().sealed;
-  state.raise(std::string{kSealedScope}, sealed,
-              [&](Result<Uint128> before) { remembered = std::move(before); });
-  while (!remembered) io.run_one();
-  work.reset();
-  io.restart();  // A loop that has run out of work would not run again.
-  TRY(const Uint128 before, *std::move(remembered));
+  TRY(const Uint128 before, wait_for_state<Uint128>(io, [&](state::State::Done<Uint128> done) {
+        state.raise(std::string{kSealedScope}, sealed, std::move(done));
+      }));
   if (before > sealed) {
     return fail(Code::audit_unavailable, "the audit log is sealed less far than it was",
                 "state.db remembers " + std::to_string(static_cast<std::uint64_t>(before)) +
                     " sealed records, the checkpoints cover " + std::to_string(sealed) +
-                    "; bring back the audit directory (docs/audit.md)");
+                    "; bring back the audit directory, or move it away and begin a new one with "
+                    "--audit-lost (docs/audit.md)");
   }
   if (before == 0 && sealed > 0) {
     hsm::log(Level::warning, "state_is_new",
@@ -70,16 +88,6 @@ std::vector<keystore::TokenPool::Token> tokens_of(const SignerConfig& config) {
   for (const TokenConfig& token : config.tokens)
     tokens.push_back({.name = token.name, .socket = token.socket});
   return tokens;
-}
-
-Result<void> raise_marks(service::NonceDesk& nonces, const keystore::Registry& registry,
-                         const LoggedMarks& marks) {
-  for (const keystore::KeyVersion* version : registry.all()) {
-    const auto mark = marks.find(version->api_key_id);
-    if (mark != marks.end())
-      TRY_VOID(nonces.raise(version->api_key_id, version->nonce_form, mark->second));
-  }
-  return {};
 }
 
 // Every client holds a descriptor: the soft limit of 1,024 would be the first thing to run out.
@@ -102,14 +110,15 @@ std::string random_instance() {
 class Daemon {
  public:
   Daemon(const SignerConfig& config, const policy::Rules& rules, audit::Log& log,
-         state::State& state, keystore::Registry& registry, asio::io_context& io)
+         state::State& state, keystore::Registry& registry, service::NonceDesk::LoggedMarks marks,
+         asio::io_context& io)
       : config_{config},
         io_{io},
         signals_{io, SIGTERM, SIGINT},
         drain_timer_{io},
         log_{log},
         ledger_{io, clock_, log},
-        nonces_{clock_, state},
+        nonces_{clock_, state, std::move(marks)},
         pool_{io, clock_, tokens_of(config), [this] { ledger_.flush(); }},
         sealer_{io,
                 clock_,
@@ -122,12 +131,14 @@ class Daemon {
                                 done(before ? Result<void>{} : fail(before.error()));
                               });
                 }},
+        deadlines_{io, clock_},
         signer_{{.clock = clock_,
                  .rules = rules,
                  .registry = registry,
                  .nonces = nonces_,
                  .pool = pool_,
                  .ledger = ledger_,
+                 .deadlines = deadlines_,
                  .deadline = config.deadline}},
         admin_{{.clock = clock_,
                 .config = config,
@@ -138,11 +149,10 @@ class Daemon {
                 .ledger = ledger_,
                 .signer = signer_,
                 .connections = [this] { return clients_ ? clients_->connections() : 0; },
+                .turned_away = [this] { return clients_ ? clients_->turned_away() : 0; },
                 .drain = [this] { drain(); }}},
         client_handler_{signer_},
         admin_handler_{admin_} {}
-
-  service::NonceDesk& nonces() { return nonces_; }
 
   Result<void> listen() {
     // Clients of any uid may knock: who they are is the policy's business. Administrators are
@@ -207,18 +217,24 @@ class Daemon {
 
   void finish() {
     ledger_.event(audit::Record::stop(instance_, "asked to stop"));
-    ledger_.flush();
     sealer_.seal_now([this] {
       nonces_.settle([this] {
-        clients_->close_all();
-        admins_->close_all();
         pool_.stop();
         sealer_.stop();
-        signals_.cancel();
-        // One more turn for what is being written to clients.
-        asio::post(io_, [this] { io_.stop(); });
+        clients_->finish_all();
+        admins_->finish_all();
+        drain_until_ = clock_.steady() + kLastWords;
+        wait_for_clients();
       });
     });
+  }
+
+  // What was signed still leaves, to clients that take it.
+  void wait_for_clients() {
+    const bool open = clients_->connections() + admins_->connections() > 0;
+    if (!open || clock_.steady() >= drain_until_) return io_.stop();
+    drain_timer_.expires_after(kDrainTick);
+    drain_timer_.async_wait([this](const boost::system::error_code&) { wait_for_clients(); });
   }
 
   const SignerConfig& config_;
@@ -232,6 +248,7 @@ class Daemon {
   service::NonceDesk nonces_;
   keystore::TokenPool pool_;
   service::Sealer sealer_;
+  service::Deadlines deadlines_;
   service::Signer signer_;
   service::Admin admin_;
   transport::ClientHandler client_handler_;
@@ -241,13 +258,20 @@ class Daemon {
   Clock::Steady drain_until_{};
 };
 
-Result<void> serve(const std::string& config_path, bool check_only) {
+struct Options {
+  std::string config = "/etc/hsm-signer/signer.toml";
+  bool check = false;
+  bool audit_lost = false;
+};
+
+Result<void> serve(const Options& options) {
+  const std::string& config_path = options.config;
   TRY(const SignerConfig config, SignerConfig::load(config_path));
   // Hashed for the log and parsed from the same bytes.
   TRY(const Bytes policy_text, read_file(config.policy, kPolicyLimit, Code::usage));
   TRY(const policy::Rules rules,
       policy::Rules::parse(as_text(policy_text), config.policy, policy::system_resolver()));
-  if (check_only) {
+  if (options.check) {
     std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
     return {};
   }
@@ -260,15 +284,15 @@ Result<void> serve(const std::string& config_path, bool check_only) {
   TRY(const std::unique_ptr<state::State> state, state::State::open(config.state, post));
   TRY(std::vector<keystore::KeyVersion> versions, service::from_rows(state->keys_at_open()));
   TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
-  LoggedMarks marks;
+  service::NonceDesk::LoggedMarks marks;
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
         if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
       }));
 
+  if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
-  Daemon daemon{config, rules, *log, *state, registry, io};
-  TRY_VOID(raise_marks(daemon.nonces(), registry, marks));
+  Daemon daemon{config, rules, *log, *state, registry, std::move(marks), io};
   TRY_VOID(daemon.listen());
   daemon.run(hex_encode(sha256(policy_text)));
   hsm::log(Level::notice, "stopped");
@@ -282,10 +306,12 @@ int main(int argc, char** argv) {
   CLI::App app{
       "hsm-signerd: signs requests to the Gemini exchange with keys that stay in a PKCS#11 token."};
   app.footer("Example: hsm-signerd --config /etc/hsm-signer/signer.toml\nManual: hsm-signerd(8)");
-  std::string config = "/etc/hsm-signer/signer.toml";
-  bool check = false;
-  app.add_option("--config", config, "Configuration file")->capture_default_str();
-  app.add_flag("--check", check, "Read configuration and policy, say what is wrong, and end");
+  hsm::Options options;
+  app.add_option("--config", options.config, "Configuration file")->capture_default_str();
+  app.add_flag("--check", options.check,
+               "Read configuration and policy, say what is wrong, and end");
+  app.add_flag("--audit-lost", options.audit_lost,
+               "Begin a new audit log in an empty directory although state.db knows an older one");
   app.set_version_flag("--version", "hsm-signerd " HSM_VERSION);
   try {
     app.parse(argc, argv);
@@ -294,7 +320,7 @@ int main(int argc, char** argv) {
   }
   hsm::set_log_name("hsm-signerd");
   try {
-    const hsm::Result<void> served = hsm::serve(config, check);
+    const hsm::Result<void> served = hsm::serve(options);
     if (served) return 0;
     hsm::log(hsm::Level::error, hsm::name(served.error().code), served.error().sentence());
     return hsm::exit_status(served.error().code);

@@ -30,7 +30,7 @@ struct Now {
   Clock::Wall wall;
   Clock::Steady steady;
 };
-inline Now now_of(const Clock& clock) { return {clock.wall(), clock.steady()}; }
+inline Now now_of(const Clock& clock) { return {clock.wall(), clock.awake_or_not()}; }
 
 // What durable state answers to reserve(api key id, at_least_last): it raises its mark to `last` =
 // max(mark before, at_least_last) and gives `first` = mark before + the smallest step (1 in
@@ -76,7 +76,8 @@ struct Bounds {
   // reach.
   std::chrono::seconds caller_ahead{5};
   // How far the wall clock may run ahead of what the steady clock says since the start.
-  // CLOCK_MONOTONIC is slewed like CLOCK_REALTIME (clock_gettime(2)), so they part by steps only.
+  // CLOCK_BOOTTIME is slewed like CLOCK_REALTIME and goes on in suspend (clock_gettime(2)), so they
+  // part by steps only.
   std::chrono::seconds forward_step{3600};
   // signer-*: how far ahead of max(clock, mark) a block reaches. Every number lost by a crash is
   // one of these.

@@ -13,7 +13,12 @@ namespace {
 using keystore::KeyVersion;
 
 // Keys of the pool that belong to no API key: each control question is free to go to any worker.
+// By token and CKA_ID: each token counts its CKA_IDs from 1, and a key of the pool lives in one
+// token.
 constexpr keystore::KeyIndex kControlKeys = 0xF000'0000;
+keystore::KeyIndex control_key(keystore::TokenIndex token, std::uint16_t cka_id) {
+  return kControlKeys + (token << 16) + cka_id;
+}
 constexpr std::size_t kPage = 128;
 constexpr std::chrono::seconds kControlDeadline{10};
 
@@ -54,7 +59,7 @@ void Admin::register_key(const Peer& who, const wire::RegisterKey& ask,
   const KeyVersion added = change->rows.back();
   persist(*std::move(change), [this, who, added, reply](const Result<wire::Done>& done) {
     if (!done) return reply(fail(done.error()));
-    record(who, "register", added.key.value, added.version);
+    record(who, "register", added);
     reply(
         wire::Registered{.version = added.version, .cka_id = added.cka_id, .label = added.label()});
   });
@@ -70,7 +75,7 @@ void Admin::activate(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire
         parts_.registry.activate(ask.key, ask.version, *value, parts_.clock.wall());
     if (!change) return reply(fail(change.error()));
     persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
-      if (done) record(who, "activate", ask.key, ask.version);
+      if (done) record(who, "activate", *parts_.registry.find(ask.key, ask.version));
       reply(done);
     });
   });
@@ -84,7 +89,7 @@ void Admin::forget(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::
   const KeyVersion version = *parts_.registry.find(ask.key, ask.version);
   persist(*std::move(change), [this, who, version, reply](const Result<wire::Done>& done) {
     if (!done) return reply(done);
-    record(who, "retire", version.key.value, version.version);
+    record(who, "retire", version);
     const auto token = parts_.pool.index_of(version.token.value);
     if (!token) return reply(wire::Done{});
     parts_.pool.broadcast(*token, {.label = version.label(), .cka_id = version.cka_id},
@@ -108,21 +113,21 @@ void Admin::destroyed(const Peer& who, const wire::KeyVersionRef& ask, Reply<wir
         parts_.registry.destroyed(ask.key, ask.version, parts_.clock.wall());
     if (!change) return reply(fail(change.error()));
     persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
-      if (done) record(who, "destroy", ask.key, ask.version);
+      if (done) record(who, "destroy", *parts_.registry.find(ask.key, ask.version));
       reply(done);
     });
   });
 }
 
 void Admin::check(const wire::CheckKeys& ask, Reply<wire::VersionList> reply) {
+  auto list = std::make_shared<wire::VersionList>();
   std::vector<KeyVersion> versions;
   for (const KeyVersion* version : parts_.registry.all()) {
     const bool wanted = ask.key.empty() || version->key.value == ask.key;
-    if (wanted && version->state != VersionState::destroyed) versions.push_back(*version);
+    if (!wanted || version->state == VersionState::destroyed) continue;
+    if (list->total++ >= ask.offset && versions.size() < kPage) versions.push_back(*version);
   }
-  if (versions.empty() && !ask.key.empty()) return reply(fail(Code::denied, "no such key"));
-  auto list = std::make_shared<wire::VersionList>();
-  list->total = static_cast<std::uint32_t>(versions.size());
+  if (list->total == 0 && !ask.key.empty()) return reply(fail(Code::denied, "no such key"));
   list->versions.resize(versions.size());
   auto open = std::make_shared<std::size_t>(versions.size());
   if (versions.empty()) return reply(*list);
@@ -162,6 +167,7 @@ wire::Status Admin::status() const {
   status.signatures = parts_.signer.counters().signatures;
   status.refusals = parts_.signer.counters().refusals;
   status.connections = static_cast<std::uint32_t>(parts_.connections());
+  status.turned_away = parts_.turned_away();
   for (const KeyVersion* version : parts_.registry.all())
     status.keys += version->state == VersionState::active ? 1U : 0U;
   if (const auto trouble = parts_.ledger.blocked()) status.problem = trouble->sentence();
@@ -192,7 +198,7 @@ void Admin::ask_key_check(const KeyVersion& version, Reply<keystore::KeyCheckVal
         reply(answer->key_check);
       });
   parts_.pool.submit(std::move(question), {.id = 0,
-                                           .key = kControlKeys + version.cka_id,
+                                           .key = control_key(*token, version.cka_id),
                                            .client = keystore::kNoClient,
                                            .token = *token,
                                            .urgency = keystore::Urgency::other,
@@ -220,10 +226,13 @@ void Admin::persist(keystore::Change change, Reply<wire::Done> reply) {
                         });
 }
 
-void Admin::record(const Peer& who, std::string_view what, const std::string& key,
-                   std::uint32_t version) {
-  log(Level::notice, "key_event", std::string{what} + " " + key_label(key, version));
-  parts_.ledger.event(audit::Record::key_event(who, what, key, version));
+void Admin::record(const Peer& who, std::string_view what, const KeyVersion& version) {
+  log(Level::notice, "key_event", std::string{what} + " " + version.label());
+  audit::Record event = audit::Record::key_event(who, what, version.key.value, version.version);
+  event.api_key_id = version.api_key_id.value;
+  event.token = version.token.value;
+  event.cka_id = version.cka_id;
+  parts_.ledger.event(std::move(event));
 }
 
 wire::VersionItem Admin::item(const KeyVersion& version) const {

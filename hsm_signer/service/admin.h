@@ -24,6 +24,7 @@ class Admin {
     Ledger& ledger;
     Signer& signer;
     std::function<std::size_t()> connections;
+    std::function<std::uint64_t()> turned_away;
     std::function<void()> drain;
   };
   template <class T>
@@ -46,8 +47,7 @@ class Admin {
  private:
   void ask_key_check(const keystore::KeyVersion& version, Reply<keystore::KeyCheckValue> reply);
   void persist(keystore::Change change, Reply<wire::Done> reply);
-  void record(const Peer& who, std::string_view what, const std::string& key,
-              std::uint32_t version);
+  void record(const Peer& who, std::string_view what, const keystore::KeyVersion& version);
   wire::VersionItem item(const keystore::KeyVersion& version) const;
 
   Parts parts_;

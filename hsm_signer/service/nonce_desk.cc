@@ -12,18 +12,17 @@ std::string scope_of(const ApiKeyId& id) { return "nonce/" + id.value; }
 
 }  // namespace
 
-NonceDesk::NonceDesk(const Clock& clock, state::State& state)
-    : clock_{clock}, state_{state}, book_{nonce::now_of(clock)} {}
+NonceDesk::NonceDesk(const Clock& clock, state::State& state, LoggedMarks logged)
+    : clock_{clock}, state_{state}, logged_{std::move(logged)}, book_{nonce::now_of(clock)} {}
 
 Result<nonce::MarkIndex> NonceDesk::open(const keystore::KeyVersion& version) {
-  return book_.open(version.api_key_id, version.nonce_form);
-}
-
-Result<void> NonceDesk::raise(const ApiKeyId& id, nonce::Form form, std::string_view nonce_text) {
-  TRY(const nonce::MarkIndex mark, book_.open(id, form));
-  TRY(const nonce::Value value, nonce::Value::parse(nonce_text));
+  TRY(const nonce::MarkIndex mark, book_.open(version.api_key_id, version.nonce_form));
+  const auto logged = logged_.find(version.api_key_id);
+  if (logged == logged_.end()) return mark;
+  TRY(const nonce::Value value, nonce::Value::parse(logged->second));
   book_.raise(mark, value);
-  return {};
+  logged_.erase(logged);
+  return mark;
 }
 
 Result<std::optional<nonce::Drawn>> NonceDesk::draw(nonce::MarkIndex mark) {

@@ -16,12 +16,15 @@ class NonceDesk {
  public:
   using Resume = std::function<void(Result<void>)>;
 
-  NonceDesk(const Clock& clock, state::State& state);
+  // The last nonce of each API key in the log. A key may be registered long after the start (again,
+  // with a state that lost it), so they are kept until somebody opens their mark.
+  using LoggedMarks = std::unordered_map<ApiKeyId, std::string>;
+
+  NonceDesk(const Clock& clock, state::State& state, LoggedMarks logged = {});
 
   // The mark of the version's API key id; refused where that id is known with another nonce form.
+  // Nothing at or below what the log holds for it is given out, whatever the state says.
   Result<nonce::MarkIndex> open(const keystore::KeyVersion& version);
-  // From the audit log at start: nothing at or below this may be given out again.
-  Result<void> raise(const ApiKeyId& id, nonce::Form form, std::string_view nonce_text);
 
   // The next nonce of a signer-* mark; nothing where a reservation must come first: park().
   Result<std::optional<nonce::Drawn>> draw(nonce::MarkIndex mark);
@@ -41,6 +44,7 @@ class NonceDesk {
 
   const Clock& clock_;
   state::State& state_;
+  LoggedMarks logged_;
   nonce::Book book_;
   std::unordered_map<nonce::MarkIndex, std::vector<Resume>> parked_;
 };

@@ -45,6 +45,7 @@ void Sealer::tick() {
 }
 
 void Sealer::seal_now(std::function<void()> done) {
+  ledger_.flush();
   if (!sealing_ && ledger_.size() <= sealed_) return done();
   waiting_.push_back(std::move(done));
   // One under way covers what was there when it began: who asks now waits for the next.
@@ -111,10 +112,12 @@ Result<void> Sealer::signed_by_token(const std::string& text, Result<wire::Frame
 // A stop waits for this too: a state that never heard of the last seal would let a log without it
 // pass at the next start.
 void Sealer::sealed(std::uint64_t size) {
-  sealed_ = size;
   ledger_.when_durable([this, size](const Result<void>& durable) {
     if (!durable) return finish(durable);
-    remember_(size, [this](const Result<void>& kept) { finish(kept); });
+    remember_(size, [this, size](const Result<void>& kept) {
+      if (kept) sealed_ = size;  // Otherwise the next tick seals and remembers it again.
+      finish(kept);
+    });
   });
 }
 

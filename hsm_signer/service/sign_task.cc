@@ -22,12 +22,15 @@ keystore::Job SignTask::job(keystore::ClientIndex client) const {
 }
 
 Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) {
+  TRY_VOID(signer_.still_fit(facts_.ask, facts_.version));
   if (!caller_nonce()) {
     TRY(const std::optional<nonce::Drawn> drawn, signer_.parts_.nonces.draw(facts_.mark));
     if (!drawn) return Written::no;
     nonce_ = drawn->text;
   }
-  base64_ = base64_encode(as_bytes(signed_text()));
+  const std::string text = signed_text();
+  payload_sha256_ = hex_encode(sha256(as_bytes(text)));
+  base64_ = base64_encode(as_bytes(text));
   if (base64_.size() > venue::kPayloadBase64Limit)
     return fail(Code::too_large, "the payload is over 8 KiB of base64");
   const ByteView message = as_bytes(base64_);
@@ -53,11 +56,6 @@ void SignTask::parked(std::unique_ptr<Task> self) {
     if (!reserved) return refuse(reserved.error());
     signer_.queue(std::make_unique<SignTask>(std::move(*this)));
   });
-}
-
-void SignTask::overdue() {
-  // The MAC may still be made, and is then recorded; nobody gets it.
-  reply(fail(Code::deadline_exceeded, "the deadline passed before the token had signed"));
 }
 
 void SignTask::finished(Result<wire::FrameView> answer) {
@@ -86,17 +84,13 @@ void SignTask::record_mac(const wire::MacAnswer& mac) {
   entry.worker_counter = mac.counter;
   entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
   entry.durability = facts_.decision.durability;
-  signer_.parts_.ledger.allow(
-      std::move(entry), facts_.mark,
-      [&signer = signer_, answer = std::move(answer),
-       send = std::exchange(reply_, nullptr)](const Result<std::uint64_t>& sequence) mutable {
-        if (!send) return;  // Overdue: the client was told so.
-        --signer.unfinished_;
-        if (!sequence) return send(fail(sequence.error()));
-        ++signer.counters_.signatures;
-        answer.audit_sequence = *sequence;
-        send(std::move(answer));
-      });
+  signer_.parts_.ledger.allow(std::move(entry), facts_.mark,
+                              [answer = std::move(answer), send = std::exchange(reply_, nullptr)](
+                                  const Result<std::uint64_t>& sequence) mutable {
+                                if (!sequence) return send(fail(sequence.error()));
+                                answer.audit_sequence = *sequence;
+                                send(std::move(answer));
+                              });
 }
 
 audit::Record SignTask::record() const {
@@ -110,7 +104,7 @@ audit::Record SignTask::record() const {
   entry.endpoint = std::string{facts_.payload.endpoint().path};
   entry.endpoint_class = std::string{venue::name(facts_.payload.endpoint().cls)};
   entry.payload_sha256 =
-      hex_encode(sha256(as_bytes(base64_.empty() ? facts_.ask.payload : signed_text())));
+      payload_sha256_.empty() ? hex_encode(sha256(as_bytes(facts_.ask.payload))) : payload_sha256_;
   for (const policy::JudgedField& field : facts_.decision.judged)
     entry.fields.push_back({std::string{field.member}, std::string{field.text}});
   entry.rule = facts_.decision.rule;
@@ -121,22 +115,13 @@ audit::Record SignTask::record() const {
 }
 
 void SignTask::refuse(const Error& error) {
-  if (!reply_) return;
   audit::Record entry = record();
   entry.verdict = audit::Verdict::refuse;
   entry.code = std::string{name(error.code)};
   entry.sentence = error.sentence();
   signer_.parts_.ledger.refuse(std::move(entry));
   if (error.ck_rv != 0) log(Level::warning, "token_refused", error.sentence());
-  reply(fail(error));
-}
-
-void SignTask::reply(Result<wire::Signed> answer) {
-  const SignReply send = std::exchange(reply_, nullptr);
-  if (!send) return;
-  --signer_.unfinished_;
-  if (!answer) ++signer_.counters_.refusals;
-  send(std::move(answer));
+  std::exchange(reply_, nullptr)(fail(error));
 }
 
 }  // namespace hsm::service

@@ -27,14 +27,14 @@ class SignTask final : public keystore::Task {
 
   Result<Written> write(keystore::JobId id, Bytes& out) override;
   void parked(std::unique_ptr<Task> self) override;
-  void overdue() override;
+  // Deadlines has told the client; the MAC may still be made, and is then recorded.
+  void overdue() override {}
   void finished(Result<wire::FrameView> answer) override;
 
   // Ends the task with an error, recorded as a refusal.
   void refuse(const Error& error);
 
  private:
-  void reply(Result<wire::Signed> answer);
   std::string signed_text() const;
   audit::Record record() const;
   void record_mac(const wire::MacAnswer& mac);
@@ -42,6 +42,7 @@ class SignTask final : public keystore::Task {
   Signer& signer_;
   Facts facts_;
   SignReply reply_;
+  std::string payload_sha256_;  // Of what is signed; empty before it is made.
   std::string nonce_;
   std::string base64_;
 };

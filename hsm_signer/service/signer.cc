@@ -48,12 +48,40 @@ policy::KeyFacts Signer::facts_of(const keystore::KeyVersion& version) const {
 
 void Signer::sign(SignAsk ask, SignReply reply) {
   ++unfinished_;
-  Clock::Steady now = parts_.clock.steady();
-  Result<std::unique_ptr<SignTask>> task = judge(ask, now, reply);
+  const Clock::Steady now = parts_.clock.steady();
+  // The client hears the first of two: what became of it, or that its time is up. What became of it
+  // comes and is recorded in any case, and until then it is unfinished.
+  SignReply in_time = parts_.deadlines.watch(
+      [this, reply = std::move(reply)](Result<wire::Signed> answer) {
+        ++(answer ? counters_.signatures : counters_.refusals);
+        reply(std::move(answer));
+      },
+      deadline_of(ask, now));
+  SignReply ended = [this, in_time = std::move(in_time)](Result<wire::Signed> answer) {
+    --unfinished_;
+    in_time(std::move(answer));
+  };
+  Result<std::unique_ptr<SignTask>> task = judge(ask, now, ended);
   if (task) return enter(*std::move(task));
-  --unfinished_;
-  ++counters_.refusals;
-  reply(fail(task.error()));
+  ended(fail(task.error()));
+}
+
+Clock::Steady Signer::deadline_of(const SignAsk& ask, Clock::Steady now) const {
+  if (ask.deadline_ms == 0) return now + parts_.deadline;
+  return now + std::chrono::milliseconds{std::min(ask.deadline_ms, kLongestDeadlineMs)};
+}
+
+Result<void> Signer::still_fit(const SignAsk& ask, const keystore::KeyVersion& version) const {
+  if (ask.wanted && !ask.wanted())
+    return fail(Code::deadline_exceeded, "the client has gone, so nothing was signed");
+  if (const auto trouble = parts_.ledger.blocked()) return fail(*trouble);
+  const keystore::KeyVersion* now = parts_.registry.find(version.key.value, version.version);
+  if (now == nullptr ||
+      (now->state != VersionState::active && now->state != VersionState::draining))
+    return fail(Code::key_not_active, "this key was taken out of use meanwhile", version.label());
+  if (std::string sick = health(version.label()); !sick.empty())
+    return fail(Code::quarantined, "this key is quarantined", std::move(sick));
+  return {};
 }
 
 Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now, SignReply& reply) {
@@ -103,8 +131,7 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   const Result<nonce::MarkIndex> mark = parts_.nonces.open(*version);
   if (!mark) return refuse(mark.error());
 
-  const auto patience =
-      ask.deadline_ms != 0 ? std::chrono::milliseconds{ask.deadline_ms} : parts_.deadline;
+  const Clock::Steady deadline = deadline_of(ask, now);
   return std::make_unique<SignTask>(*this,
                                     SignTask::Facts{.ask = std::move(ask),
                                                     .payload = *std::move(payload),
@@ -113,7 +140,7 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
                                                     .token = *token,
                                                     .mark = *mark,
                                                     .arrived = now,
-                                                    .deadline = now + patience},
+                                                    .deadline = deadline},
                                     std::move(reply));
 }
 

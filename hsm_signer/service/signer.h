@@ -11,6 +11,7 @@
 #include "hsm_signer/keystore/registry.h"
 #include "hsm_signer/keystore/token_pool.h"
 #include "hsm_signer/policy/policy.h"
+#include "hsm_signer/service/deadlines.h"
 #include "hsm_signer/service/ledger.h"
 #include "hsm_signer/service/nonce_desk.h"
 #include "hsm_signer/wire/client.h"
@@ -28,8 +29,10 @@ struct SignAsk {
   Form form = Form::request;
   std::uint32_t deadline_ms = 0;  // 0: the default.
   std::string reference;
+  // Whether there is still somebody to take the answer; asked before a nonce is spent on it. May be
+  // empty: yes.
+  std::function<bool()> wanted = {};
 };
-using SignReply = std::function<void(Result<wire::Signed>)>;
 
 class SignTask;
 
@@ -47,6 +50,7 @@ class Signer {
     NonceDesk& nonces;
     keystore::TokenPool& pool;
     Ledger& ledger;
+    Deadlines& deadlines;
     std::chrono::milliseconds deadline;
   };
   explicit Signer(Parts parts) : parts_{parts} {}
@@ -74,6 +78,10 @@ class Signer {
 
   // Takes `ask` and `reply` only where it succeeds; records a refusal otherwise.
   Result<std::unique_ptr<SignTask>> judge(SignAsk& ask, Clock::Steady now, SignReply& reply);
+  // What may have changed while a judged request waited: the log, the key's state, its health, its
+  // client.
+  Result<void> still_fit(const SignAsk& ask, const keystore::KeyVersion& version) const;
+  Clock::Steady deadline_of(const SignAsk& ask, Clock::Steady now) const;
   policy::KeyFacts facts_of(const keystore::KeyVersion& version) const;
   void enter(std::unique_ptr<SignTask> task);
   void queue(std::unique_ptr<SignTask> task);

@@ -251,6 +251,17 @@ Result<Uint128> Store::raise(std::string_view scope, Uint128 at_least) {
   });
 }
 
+Result<void> Store::forget(std::string_view scope) {
+  if (scope.starts_with("nonce/"))
+    return fail(Code::internal, "the mark of a nonce is never forgotten");
+  Database& db = *impl_->db;
+  return db.transaction([&]() -> Result<void> {
+    TRY(Statement remove, db.prepare("DELETE FROM mark WHERE scope = ?"));
+    TRY_VOID(remove.bind(scope).step());
+    return {};
+  });
+}
+
 Result<void> Store::put_keys(const std::vector<KeyRow>& rows) {
   Database& db = *impl_->db;
   return db.transaction([&]() -> Result<void> {

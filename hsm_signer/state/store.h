@@ -67,6 +67,8 @@ class Store {
   // Raises the mark, never lowers it. Answers the mark before: one below `at_least` means that this
   // database is older than what the caller knows (a restored backup).
   Result<Uint128> raise(std::string_view scope, Uint128 at_least);
+  // Drops the mark. Never that of a nonce: refused (internal) for a scope of nonces.
+  Result<void> forget(std::string_view scope);
 
   // Inserts or replaces by key and version; all rows or none. Refused (internal): a CKA_ID that
   // another version has or had in that token (never reused, so rows are never deleted), a state

@@ -68,7 +68,8 @@ Result<void> ClientHandler::sign(const std::shared_ptr<Connection>& connection,
                 .payload = std::move(ask.payload),
                 .form = form,
                 .deadline_ms = ask.deadline_ms,
-                .reference = std::move(ask.reference)},
+                .reference = std::move(ask.reference),
+                .wanted = [connection] { return connection->open(); }},
                [connection, id = frame.id(),
                 type = wire::answer_to(frame.type())](const Result<wire::Signed>& answer) {
                  if (answer) return connection->answer(type, id, *answer);

@@ -40,7 +40,8 @@ Connection::Connection(Socket socket, Peer peer, const Limits& limits, Handler& 
       limits_{limits},
       handler_{handler},
       resume_{socket_.get_executor()},
-      last_byte_{std::chrono::steady_clock::now()} {}
+      accepted_{std::chrono::steady_clock::now()},
+      last_byte_{accepted_} {}
 
 asio::awaitable<void> Connection::run() {
   const auto self = shared_from_this();
@@ -67,7 +68,9 @@ asio::awaitable<Result<void>> Connection::serve() {
       CO_TRY(const std::optional<wire::FrameView> frame, in_.next());
       if (!frame) break;
       CO_TRY_VOID(take(*frame));
+      held_back_ = overfull();
       while (overfull() && !closed_) co_await wait_for_room();
+      if (std::exchange(held_back_, false)) last_byte_ = std::chrono::steady_clock::now();
       if (closing_ || closed_) co_return Result<void>{};
     }
     CO_TRY(const bool more, co_await read_some());
@@ -180,6 +183,13 @@ void Connection::flush() {
       });
 }
 
+void Connection::finish() {
+  if (closed_) return;
+  closing_ = true;
+  last_byte_ = std::chrono::steady_clock::now();
+  schedule_flush();
+}
+
 void Connection::close() {
   if (std::exchange(closed_, true)) return;
   boost::system::error_code ignored;
@@ -194,9 +204,10 @@ void Connection::check_patience(std::chrono::steady_clock::time_point now) {
     if (silent > limits_.last_words) close();
     return;
   }
-  if (!greeted_ && silent > limits_.greeting)
+  // From the accept: a byte now and then is no greeting.
+  if (!greeted_ && now - accepted_ > limits_.greeting)
     return refuse_and_close({.code = Code::protocol_error, .what = "no hello in time"});
-  if (in_.partial() && !overfull() && silent > limits_.half_frame)
+  if (in_.partial() && !held_back_ && silent > limits_.half_frame)
     refuse_and_close({.code = Code::protocol_error, .what = "half a frame, then silence"});
 }
 

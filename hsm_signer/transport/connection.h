@@ -63,6 +63,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // One error frame, then the end: for those who may not be here and for broken frames.
   void refuse_and_close(const Error& error);
   void close();
+  // No more requests; ends once what was answered is written, or the peer does not take it in time.
+  void finish();
+  // Whether there is somebody to answer.
+  bool open() const { return !closing_ && !closed_; }
 
   // Closes a connection that owes us its greeting or the rest of a frame for too long.
   void check_patience(std::chrono::steady_clock::time_point now);
@@ -87,8 +91,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Bytes out_;
   Bytes writing_;
   std::size_t outstanding_ = 0;
+  const std::chrono::steady_clock::time_point accepted_;
   std::chrono::steady_clock::time_point last_byte_;
   bool greeted_ = false;
+  bool held_back_ = false;  // It is we who do not read.
   bool flush_scheduled_ = false;
   bool closing_ = false;  // Close as soon as everything is written.
   bool closed_ = false;

@@ -47,10 +47,9 @@ void Server::stop_accepting() {
   pause_.cancel();
 }
 
-void Server::close_all() {
+void Server::finish_all() {
   stop_accepting();
-  tick_.cancel();
-  for (const auto& connection : std::set{open_}) connection->close();
+  for (const auto& connection : std::set{open_}) connection->finish();
 }
 
 asio::awaitable<void> Server::accept() {
@@ -72,6 +71,7 @@ void Server::admit(Connection::Socket socket) {
   if (!peer) return;
   auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_, handler_);
   if (const auto entered = may_enter(*peer); !entered) {
+    ++turned_away_;
     log_limited(Level::notice, "connection_refused",
                 "uid " + std::to_string(peer->uid) + ": " + entered.error().sentence());
     connection->refuse_and_close(entered.error());
@@ -104,7 +104,8 @@ asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {
 }
 
 asio::awaitable<void> Server::watch() {
-  while (!stopped_) {
+  // Goes on behind stop_accepting(): those that are open still have to keep their time.
+  for (;;) {
     tick_.expires_after(kTick);
     const auto [error] = co_await tick_.async_wait(kUse);
     if (error) co_return;

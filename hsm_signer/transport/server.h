@@ -26,9 +26,11 @@ class Server {
   void start();
   // No further connections; those that are open stay.
   void stop_accepting();
-  // Ends all connections once their answers are written.
-  void close_all();
+  // No more requests either; connections end once their answers are written or not taken in time.
+  void finish_all();
   std::size_t connections() const { return open_.size(); }
+  // Those that may not be here, since the start.
+  std::uint64_t turned_away() const { return turned_away_; }
 
  private:
   boost::asio::awaitable<void> accept();
@@ -46,6 +48,7 @@ class Server {
   Gate gate_;
   std::set<std::shared_ptr<Connection>> open_;
   std::unordered_map<uid_t, std::size_t> per_uid_;
+  std::uint64_t turned_away_ = 0;
   bool stopped_ = false;
 };
 

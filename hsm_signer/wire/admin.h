@@ -125,10 +125,12 @@ struct VersionList {
 struct CheckKeys {
   static constexpr Type kType = Type::check_keys;
   std::string key;  // Empty: all keys.
+  std::uint32_t offset = 0;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
     visit.optional(1, self.key);
+    visit.optional(2, self.offset);
   }
 };
 
@@ -165,6 +167,7 @@ struct Status {
   std::uint32_t keys = 0;
   std::string problem;  // Of audit or state, empty when both work.
   std::vector<TokenStatus> tokens;
+  std::uint64_t turned_away = 0;  // Connections refused on the client socket, since the start.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -178,6 +181,7 @@ struct Status {
     visit.required(8, self.keys);
     visit.optional(9, self.problem);
     visit.optional(10, self.tokens);
+    visit.optional(11, self.turned_away);
   }
 };
 

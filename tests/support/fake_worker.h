@@ -1,6 +1,7 @@
 // A worker of hsm-tokend as the signer meets it, played by hand.
 #pragma once
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,21 +28,31 @@ class FakeWorker {
   ~FakeWorker() { std::filesystem::remove_all(directory_); }
   std::string path() const { return directory_ + "/t.sock"; }
 
-  void accept() {
-    connection_ = OwnedFd{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  void accept() { accept_for(*this); }
+  // The next connection goes to another worker of the same host.
+  void accept_for(FakeWorker& sibling) {
+    sibling.connection_ = OwnedFd{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    // A frame that does not come fails the test instead of holding it up.
+    const timeval patience{.tv_sec = 10, .tv_usec = 0};
+    ::setsockopt(sibling.connection_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   }
-  void greet(std::uint32_t depth = 4, Bytes audit_key = {}) {
+  void greet(std::uint32_t depth = 4, Bytes audit_key = {}, std::uint32_t workers = 1) {
     EXPECT_EQ(read(), wire::Type::hello);
     EXPECT_EQ(read(), wire::Type::info);
     send(wire::Type::hello, 0, wire::Hello{});
     send(wire::Type::info, 0,
          wire::Info{.token = "t",
                     .profile = "softhsm",
-                    .workers = 1,
+                    .workers = workers,
                     .depth = depth,
                     .worker_id = 7,
                     .payload_limit = 8192,
                     .audit_key = std::move(audit_key)});
+  }
+  // Whether bytes lie there to be read.
+  bool has_frame() const {
+    pollfd watched{connection_.get(), POLLIN, 0};
+    return ::poll(&watched, 1, 0) == 1;
   }
   // The type of the next frame; its id in last_id().
   wire::Type read() {
@@ -72,6 +83,8 @@ class FakeWorker {
   void answer_mac(std::uint64_t id, Byte mark) {
     wire::MacAnswer answer;
     answer.mac.fill(mark);
+    answer.worker_id = 7;
+    answer.counter = ++macs_;
     send(wire::Type::mac, id, answer);
   }
   void hang_up() {
@@ -85,6 +98,7 @@ class FakeWorker {
   OwnedFd listener_;
   OwnedFd connection_;
   wire::FrameBuffer in_;
+  std::uint64_t macs_ = 0;
   std::optional<wire::FrameView> last_;  // Into `in_`; until the next read().
 };
 

@@ -30,8 +30,7 @@ class World {
     const auto dice = random_() % 100;
     if (dice < 40) return enter();
     if (dice < 70) return next();
-    if (dice < 92) return answer();
-    if (dice < 94) return withdraw();
+    if (dice < 94) return answer();
     if (dice < 96) return up_or_down();
     if (dice < 98) return end_all(lanes_.expire(now_));
     if (random_() % 10 == 0)
@@ -98,16 +97,6 @@ class World {
     ASSERT_TRUE(lanes_.done(worker, id, now_));
     ++served_;
     end(id);
-  }
-  void withdraw() {
-    if (open_.empty()) return;
-    const JobId id =
-        std::next(open_.begin(), static_cast<std::ptrdiff_t>(random_() % open_.size()))->first;
-    bool in_flight = false;
-    for (const auto& [worker, frames] : flying_)
-      in_flight = in_flight || std::find(frames.begin(), frames.end(), id) != frames.end();
-    ASSERT_EQ(lanes_.withdraw(id), !in_flight);
-    if (!in_flight) end(id);
   }
   void bring_up(WorkerIndex worker) {
     lanes_.worker_up(worker % kTokens, worker, kDepth);

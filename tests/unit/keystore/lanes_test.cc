@@ -247,23 +247,12 @@ TEST_F(LanesOfOneToken, ExpireTakesOutWhatIsOverdueAndKnowsWhenToComeAgain) {
   EXPECT_EQ(lanes_.waiting(kToken), 0U);
 }
 
-TEST_F(LanesOfOneToken, WhatIsInFlightNeitherExpiresNorCanBeWithdrawn) {
+TEST_F(LanesOfOneToken, WhatIsInFlightDoesNotExpire) {
   lanes_.worker_up(kToken, 0, 1);
   const JobId id = enter(job(1));
   ASSERT_TRUE(next());
   EXPECT_THAT(lanes_.expire(now_ + seconds{60}), IsEmpty());
-  EXPECT_FALSE(lanes_.withdraw(id));
   EXPECT_TRUE(lanes_.done(0, id, now_));
-}
-
-TEST_F(LanesOfOneToken, AWithdrawnJobNeverGoes) {
-  lanes_.worker_up(kToken, 0, 1);
-  const JobId gone = enter(job(1));
-  const JobId stays = enter(job(1));
-  EXPECT_TRUE(lanes_.withdraw(gone));
-  EXPECT_FALSE(lanes_.withdraw(gone));
-  EXPECT_EQ(serve(), stays);
-  EXPECT_EQ(serve(), 0U);
 }
 
 TEST_F(LanesOfOneToken, AnAnswerThatNobodyWaitsForIsNoticed) {
@@ -365,7 +354,6 @@ TEST_F(SmallQueue, RoomComesBackHoweverAJobLeaves) {
   for (int round = 0; round < 3; ++round) {
     EXPECT_EQ(fill(kBot, Urgency::trade), 6) << round;
     serve();
-    lanes_.withdraw(next_id_ - 2);
     lanes_.expire(now_ + seconds{10});
     EXPECT_EQ(lanes_.waiting(kToken), 0U);
   }

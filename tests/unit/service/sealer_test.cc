@@ -1,5 +1,6 @@
 #include "hsm_signer/service/sealer.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "tests/support/error_is.h"
@@ -25,6 +26,7 @@ class SealerTest : public ::testing::Test {
 
   template <class Done>
   void run_until(Done done) {
+    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
     for (int i = 0; i < 2000 && !done(); ++i) {
       io_.restart();
       io_.run_for(std::chrono::milliseconds{5});
@@ -47,7 +49,7 @@ class SealerTest : public ::testing::Test {
   void seal_up_to_the_answer() {
     ledger_.event(audit::start_record());
     sealer_.seal_now([this] { ended_ = true; });
-    turn();
+    run_until([this] { return worker_.has_frame(); });
     ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
     const auto asked = worker_.last<wire::SignCheckpoint>();
     ASSERT_THAT(asked, Succeeds());
@@ -106,7 +108,7 @@ TEST_F(SealerTest, SealsAgainForWhoAskedDuringASeal) {
   remembering_.back().second({});
   EXPECT_TRUE(ended_);
   EXPECT_FALSE(second_ended);
-  turn();
+  run_until([this] { return worker_.has_frame(); });
   ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
   const auto asked = worker_.last<wire::SignCheckpoint>();
   worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
@@ -129,7 +131,7 @@ TEST_F(SealerTest, ForgetsASignatureThatDoesNotVerify) {
   connect(key_);
   ledger_.event(audit::start_record());
   sealer_.seal_now([this] { ended_ = true; });
-  turn();
+  run_until([this] { return worker_.has_frame(); });
   ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
   worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
                wire::CheckpointSignature{.signature = key_.sign("another text")});

@@ -245,5 +245,15 @@ TEST_F(Stores, MalformedRowsAreRefusedAndRowsBesideThemNotWritten) {
   EXPECT_THAT(store->put_keys({row()}), Succeeds());
 }
 
+TEST_F(Stores, ForgetsWhatItIsToldToAndNeverANonce) {
+  const auto store = open();
+  ASSERT_THAT(store->raise("audit/sealed", 7), Succeeds());
+  ASSERT_THAT(store->raise("nonce/account-a", 7), Succeeds());
+  EXPECT_THAT(store->forget("audit/sealed"), Succeeds());
+  EXPECT_THAT(store->forget("nonce/account-a"), ErrorIs(Code::internal));
+  EXPECT_EQ(*store->raise("audit/sealed", 1), 0U);
+  EXPECT_EQ(*store->raise("nonce/account-a", 1), 7U);
+}
+
 }  // namespace
 }  // namespace hsm::state

@@ -193,5 +193,38 @@ TEST_F(TokenPoolTest, NeverHasMoreInAWorkerThanItsDepth) {
   ASSERT_EQ(host_.read(), wire::Type::mac) << "the freed place is used";
 }
 
+// The key was bound to the lost worker; nobody submits anything more.
+TEST_F(TokenPoolTest, HandsWhatWaitedForALostWorkerToAnother) {
+  pool_.start();
+  io_.run_for(std::chrono::milliseconds{5});
+  host_.accept();
+  io_.restart();
+  io_.poll();
+  host_.greet(1, {}, 2);
+  test::FakeWorker second;
+  run_until([this] { return pool_.health(0).workers == 1; });
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds{20});
+  host_.accept_for(second);
+  second.greet(1, {}, 2);
+  run_until([this] { return pool_.health(0).workers == 2; });
+  const auto in_flight = submit(1), waits = submit(1);
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds{20});
+  const bool first_has_it = host_.has_frame();
+  test::FakeWorker& busy = first_has_it ? host_ : second;
+  test::FakeWorker& idle = first_has_it ? second : host_;
+  ASSERT_EQ(busy.read(), wire::Type::mac);
+  busy.hang_up();
+  run_until([&] { return in_flight->finished == 1; });
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds{20});
+  ASSERT_TRUE(idle.has_frame());
+  ASSERT_EQ(idle.read(), wire::Type::mac);
+  idle.answer_mac(idle.last_id(), 0x44);
+  run_until([&] { return waits->finished == 1; });
+  EXPECT_THAT(waits->answer, Succeeds());
+}
+
 }  // namespace
 }  // namespace hsm::keystore

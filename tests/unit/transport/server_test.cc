@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <csignal>
 #include <thread>
 
 #include "tests/support/error_is.h"
@@ -75,6 +77,7 @@ class ServerTest : public ::testing::Test {
     server_ =
         std::make_unique<Server>(io_, *listen_unix(path(), 0600), limits, echo_, std::move(gate));
     server_->start();
+    ::signal(SIGPIPE, SIG_IGN);  // As lock_down() does: the other side may close first.
     thread_ = std::thread{[this] { io_.run(); }};
   }
   void TearDown() override {
@@ -127,6 +130,50 @@ TEST_F(ServerTest, GivesUpOnAGreetingThatDoesNotCome) {
   serve({.greeting = std::chrono::milliseconds{50}});
   Client client{path()};
   EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_EQ(client.read(), "closed");
+}
+
+TEST_F(ServerTest, GivesUpOnAGreetingThatDripsInByteByByte) {
+  serve({.greeting = std::chrono::milliseconds{300}});
+  Client client{path()};
+  Bytes hello;
+  ASSERT_THAT(wire::encode(hello, wire::Type::hello, 0, wire::Hello{}), Succeeds());
+  for (std::size_t i = 0; i + 1 < hello.size(); ++i) {
+    client.send(ByteView{hello}.subspan(i, 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds{40});
+  }
+  EXPECT_EQ(client.read(), "protocol_error");
+  EXPECT_THAT(client.sentence, ::testing::HasSubstr("hello"));
+}
+
+// Whole frames that lie unread because of us are no silence of the client's.
+TEST_F(ServerTest, DoesNotBlameAClientForFramesThatItHoldsBackItself) {
+  serve({.outstanding = 1, .half_frame = std::chrono::milliseconds{50}});
+  Client client{path()};
+  client.hello();
+  Bytes both;
+  ASSERT_THAT(wire::encode(both, wire::Type::whoami, 1, wire::Done{}), Succeeds());
+  ASSERT_THAT(wire::encode(both, wire::Type::ping, 2, wire::Done{}), Succeeds());
+  client.send(both);
+  std::this_thread::sleep_for(std::chrono::milliseconds{700});
+  EXPECT_EQ(echo_.frames, 1);
+  timeval patience{.tv_sec = 0, .tv_usec = 100'000};
+  ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  EXPECT_EQ(client.read(), "closed") << "a read that timed out: no error frame came";
+}
+
+TEST_F(ServerTest, LetsAnswersLeaveBeforeItEnds) {
+  serve();
+  Client client{path()};
+  client.hello();
+  constexpr int kPings = 3000;
+  Bytes pings;
+  for (std::uint64_t id = 0; id < kPings; ++id)
+    ASSERT_THAT(wire::encode(pings, wire::Type::ping, id, wire::Done{}), Succeeds());
+  client.send(pings);
+  while (echo_.frames < kPings) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  boost::asio::post(io_, [this] { server_->finish_all(); });
+  for (int i = 0; i < kPings; ++i) ASSERT_EQ(client.read(), "answer") << i;
   EXPECT_EQ(client.read(), "closed");
 }
 

@@ -1,0 +1,243 @@
+#include "hsm_signer/service/signer.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+
+#include "tests/support/error_is.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/temp_dir.h"
+
+namespace hsm::service {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+class FullDisk final : public audit::Disk {
+ public:
+  ssize_t write(int fd, const void* bytes, std::size_t size) override {
+    if (!full) return audit::Disk::write(fd, bytes, size);
+    errno = ENOSPC;
+    return -1;
+  }
+  bool full = false;
+};
+
+policy::Rules everything_for_uid_7() {
+  policy::Resolver users;
+  users.user = [](const std::string&) -> std::optional<uid_t> { return 7; };
+  users.group = [](const std::string&) -> std::optional<gid_t> { return std::nullopt; };
+  return *policy::Rules::parse(R"(version = 1
+[[client]]
+name = "bot"
+uid = "bot"
+[[rule]]
+name = "bot reads"
+client = "bot"
+key = "env:sandbox"
+allow = ["class:read"]
+)",
+                               "policy.toml", users);
+}
+
+// The signer with all its parts real but the worker, which this test plays by hand: one connection,
+// one frame at a time.
+class SignerTest : public ::testing::Test {
+ protected:
+  SignerTest() {
+    keystore::NewVersion wanted;
+    wanted.key = {"k"};
+    wanted.token = {"t"};
+    wanted.api_key_id = {"account-k"};
+    wanted.environment = Environment::sandbox;
+    wanted.roles = venue::kTrader;
+    wanted.nonce_form = nonce::Form::signer_ms;
+    wanted.cka_id = 1;
+    apply(registry_.register_version(wanted, clock_.wall()));
+    apply(registry_.activate("k", 1, {}, clock_.wall()));
+  }
+  void SetUp() override {
+    pool_.start();
+    turn();
+    worker_.accept();
+    turn();
+    worker_.greet(1);
+    run_until([this] { return pool_.health(0).workers == 1; });
+  }
+  void TearDown() override {
+    pool_.stop();
+    state_.reset();
+    io_.restart();
+    io_.poll();
+  }
+  void apply(const Result<keystore::Change>& change) {
+    ASSERT_THAT(change, Succeeds());
+    ASSERT_THAT(registry_.apply(*change), Succeeds());
+  }
+
+  using Answer = std::optional<Result<wire::Signed>>;
+  std::shared_ptr<Answer> sign(std::uint32_t deadline_ms = 0, std::function<bool()> wanted = {}) {
+    auto answer = std::make_shared<Answer>();
+    SignAsk ask;
+    ask.deadline_ms = deadline_ms;
+    ask.wanted = std::move(wanted);
+    ask.who = {.uid = 7, .gid = 7, .pid = 1};
+    ask.key = "k";
+    ask.payload = R"({"request":"/v1/balances"})";
+    signer_.sign(std::move(ask),
+                 [answer](Result<wire::Signed> came) { *answer = std::move(came); });
+    return answer;
+  }
+  template <class Done>
+  void run_until(Done done) {
+    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
+    for (int i = 0; i < 2000 && !done(); ++i) {
+      io_.restart();
+      io_.run_for(milliseconds{5});
+    }
+    ASSERT_TRUE(done());
+  }
+  void turn() {
+    io_.restart();
+    io_.run_for(milliseconds{30});
+  }
+  // The frame that the worker has now; its answer comes with answer_mac().
+  std::uint64_t asked() {
+    run_until([this] { return worker_.has_frame(); });
+    EXPECT_EQ(worker_.read(), wire::Type::mac);
+    return worker_.last_id();
+  }
+  // Kinds of the log's records, "allow" or a refusal's code.
+  std::vector<std::string> recorded() {
+    ledger_.flush();
+    std::vector<std::string> kinds;
+    log_.reset();
+    (void)audit::Log::open(dir_ / "audit", [&](const audit::Record& record) {
+      kinds.push_back(record.verdict == audit::Verdict::allow ? "allow" : record.code);
+    });
+    return kinds;
+  }
+
+  TempDir dir_;
+  SystemClock clock_;
+  boost::asio::io_context io_;
+  bool state_answers_ = true;
+  FullDisk disk_;
+  test::FakeWorker worker_;
+  policy::Rules rules_ = everything_for_uid_7();
+  keystore::Registry registry_ = *keystore::Registry::restore({});
+  std::unique_ptr<audit::Log> log_ = *audit::Log::open(dir_ / "audit", {}, disk_);
+  std::unique_ptr<state::State> state_ =
+      *state::State::open(dir_ / "state/state.db", [this](std::function<void()> work) {
+        boost::asio::post(io_, [this, work = std::move(work)] {
+          if (state_answers_) work();
+        });
+      });
+  Ledger ledger_{io_, clock_, *log_};
+  NonceDesk nonces_{clock_, *state_};
+  keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [this] { ledger_.flush(); }};
+  Deadlines deadlines_{io_, clock_};
+  Signer signer_{{.clock = clock_,
+                  .rules = rules_,
+                  .registry = registry_,
+                  .nonces = nonces_,
+                  .pool = pool_,
+                  .ledger = ledger_,
+                  .deadlines = deadlines_,
+                  .deadline = std::chrono::seconds{30}}};
+};
+
+TEST_F(SignerTest, AnswersWithWhatTheTokenMade) {
+  const auto answer = sign();
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return answer->has_value(); });
+  ASSERT_THAT(**answer, Succeeds());
+  EXPECT_THAT((**answer)->signature, ::testing::StartsWith("5a5a"));
+  EXPECT_EQ(signer_.unfinished(), 0U);
+  EXPECT_THAT(recorded(), ::testing::ElementsAre("allow"));
+}
+
+TEST_F(SignerTest, SignsNothingThatStillWaitedWhenTheLogFailed) {
+  const auto first = sign(), second = sign();
+  const std::uint64_t id = asked();
+  disk_.full = true;
+  worker_.answer_mac(id, 0x5a);
+  run_until([&] { return first->has_value() && second->has_value(); });
+  EXPECT_THAT(**first, ErrorIs(Code::audit_unavailable));
+  EXPECT_THAT(**second, ErrorIs(Code::audit_unavailable));
+  pool_.stop();
+  turn();
+  EXPECT_EQ(worker_.read(), wire::Type::error) << "nothing more was asked of the worker";
+}
+
+TEST_F(SignerTest, SignsNothingThatStillWaitedWhenItsKeyWasRetired) {
+  const auto first = sign(), second = sign();
+  const std::uint64_t id = asked();
+  apply(registry_.retire("k", 1, clock_.wall()));
+  worker_.answer_mac(id, 0x5a);
+  run_until([&] { return second->has_value(); });
+  EXPECT_THAT(**first, Succeeds()) << "the worker had it already";
+  EXPECT_THAT(**second, ErrorIs(Code::key_not_active));
+}
+
+TEST_F(SignerTest, SpendsNothingOnAClientThatHasGone) {
+  bool there = true;
+  const auto first = sign(), second = sign(0, [&] { return there; });
+  const std::uint64_t id = asked();
+  there = false;
+  worker_.answer_mac(id, 0x5a);
+  run_until([&] { return second->has_value(); });
+  EXPECT_THAT(**second, ErrorIs(Code::deadline_exceeded, HasSubstr("client has gone")));
+}
+
+TEST_F(SignerTest, RecordsALateMacThatNobodyGets) {
+  const auto answer = sign(50);
+  const std::uint64_t id = asked();
+  run_until([&] { return answer->has_value(); });
+  EXPECT_THAT(**answer, ErrorIs(Code::deadline_exceeded));
+  EXPECT_EQ(signer_.unfinished(), 1U) << "a stop waits for its record";
+  worker_.answer_mac(id, 0x5a);
+  run_until([this] { return signer_.unfinished() == 0; });
+  EXPECT_THAT(recorded(), ::testing::ElementsAre("allow"));
+}
+
+TEST_F(SignerTest, RecordsAnOverdueRequestWhoseWorkerWasLost) {
+  const auto answer = sign(50);
+  asked();
+  run_until([&] { return answer->has_value(); });
+  worker_.hang_up();
+  run_until([this] { return signer_.unfinished() == 0; });
+  EXPECT_THAT(recorded(), ::testing::ElementsAre("token_unavailable"));
+}
+
+TEST_F(SignerTest, KeepsItsDeadlineWhenTheStateHangs) {
+  state_answers_ = false;
+  const auto answer = sign(50);
+  run_until([&] { return answer->has_value(); });
+  EXPECT_THAT(**answer, ErrorIs(Code::deadline_exceeded));
+}
+
+TEST_F(SignerTest, ExplainsByTheRuleThatDecides) {
+  const Peer bot{.uid = 7, .gid = 7, .pid = 1};
+  const auto allowed =
+      signer_.explain(bot, {.key = "k", .payload = R"({"request":"/v1/balances"})"});
+  ASSERT_THAT(allowed, Succeeds());
+  EXPECT_TRUE(allowed->allowed);
+  EXPECT_EQ(allowed->rule, "bot reads");
+  const auto refused =
+      signer_.explain(bot, {.key = "k", .payload = R"({"request":"/v1/order/cancel/all"})"});
+  ASSERT_THAT(refused, Succeeds());
+  EXPECT_FALSE(refused->allowed);
+}
+
+TEST_F(SignerTest, RefusesWhileItDrains) {
+  signer_.drain();
+  const auto answer = sign();
+  ASSERT_TRUE(answer->has_value());
+  EXPECT_THAT(**answer, ErrorIs(Code::overloaded));
+}
+
+}  // namespace
+}  // namespace hsm::service
