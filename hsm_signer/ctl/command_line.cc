@@ -106,7 +106,9 @@ void add_key_verbs(CLI::App& app, Commands& commands) {
   commands.choose(show, &ctl::key_show, options);
   CLI::App& check = add(key, "check", "Compare registry and token", "key check --mend");
   check.add_option("NAME", options.name, "Only this key");
-  check.add_flag("--mend", options.mend, "Finish or remove what a cut-off import left behind");
+  check.add_flag("--mend", options.mend, "Finish or give up what a cut-off import left behind");
+  check.add_flag("--yes", options.yes,
+                 "With --mend: also destroy objects that the registry does not know, for ever");
   commands.choose(check, &ctl::key_check, options);
   CLI::App& destroy = add(key, "destroy", "Destroy a key in its token, for ever",
                           "key destroy desk-a.trade --version 1");

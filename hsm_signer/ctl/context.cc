@@ -36,7 +36,12 @@ Result<std::string> Context::directory(std::string_view verb) const {
     return fail(Code::usage, "this verb works on a development directory",
                 "say which: hsm-signerctl --dir DIR " + std::string{verb});
   }
-  std::string path = std::filesystem::absolute(globals_.dir).lexically_normal().string();
+  // One spelling for one directory: daemons are recognised by the paths they were started with.
+  std::error_code error;
+  const auto resolved =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(globals_.dir), error);
+  if (error) return fail(os_error(Code::usage, "cannot resolve", globals_.dir, error.value()));
+  std::string path = resolved.string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
 }

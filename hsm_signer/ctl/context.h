@@ -29,7 +29,8 @@ class Context {
   // The file that --dir or --config names, else /etc/hsm-signer/signer.toml.
   std::string config_path() const;
   Result<SignerConfig> config() const;
-  // The directory of --dir, absolute; usage where none was given: `verb` works on a directory only.
+  // The directory of --dir, absolute and without symbolic links; usage where none was given: `verb`
+  // works on a directory only.
   Result<std::string> directory(std::string_view verb) const;
 
   Result<client::Client> signer() const;  // Client socket.

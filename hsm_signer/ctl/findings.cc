@@ -21,9 +21,11 @@ bool holds(const TokenObjects& token, const wire::VersionItem& item) {
 }
 
 // What is wrong with a version, and how to put it right; `held` is unknown where nobody could look.
+// A worker that has just used the key knows better than a list from before it was imported.
 void judge(KeyFinding& finding, std::string_view health, std::optional<bool> held) {
   const auto state = from_spelling(kVersionStates, finding.state);
   const bool well = health == "ok";
+  if (well) held = true;
   if (state == VersionState::staged && well) {
     finding.sentence = "imported but not activated";
     finding.mend = Mend::activate;
@@ -57,6 +59,8 @@ KeyFinding registered(const wire::VersionItem& item, const std::vector<TokenObje
   return finding;
 }
 
+}  // namespace
+
 bool is_registered(const std::vector<wire::VersionItem>& versions, const std::string& token,
                    const wire::ObjectItem& object) {
   return std::any_of(versions.begin(), versions.end(), [&](const wire::VersionItem& item) {
@@ -65,8 +69,6 @@ bool is_registered(const std::vector<wire::VersionItem>& versions, const std::st
            item.state != name(VersionState::destroyed);
   });
 }
-
-}  // namespace
 
 std::optional<std::pair<std::string, std::uint32_t>> parse_label(std::string_view label) {
   const std::size_t dot = label.rfind(".v");

@@ -14,7 +14,7 @@ enum class Mend {
   none,
   activate,        // Staged, and the token holds it: the import was cut off before its last step.
   remove_version,  // Staged or retired without an object: gives the version up.
-  destroy_object,  // An object labelled NAME.vN that no version stands for.
+  destroy_object,  // An object labelled NAME.vN that no version stands for. Cannot be undone.
 };
 
 struct KeyFinding {
@@ -39,6 +39,12 @@ struct TokenObjects {
 // "desk-a.trade.v3" → {"desk-a.trade", 3}; nothing for labels that no import gives.
 std::optional<std::pair<std::string, std::uint32_t>> parse_label(std::string_view label);
 
+// Whether a version that is not destroyed stands for this object.
+bool is_registered(const std::vector<wire::VersionItem>& versions, const std::string& token,
+                   const wire::ObjectItem& object);
+
+// `tokens` must have been looked into before `versions` were listed: registration comes before
+// import, so every object that an import made has its version then.
 // `versions`: as the signer's check answered for `key` (empty: all), destroyed ones included.
 std::vector<KeyFinding> compare(const std::vector<wire::VersionItem>& versions,
                                 const std::vector<TokenObjects>& tokens, const std::string& key);

@@ -41,6 +41,18 @@ Result<Looked> look_into_tokens(Context& context) {
   return looked;
 }
 
+// What a worker says now of each version that is not destroyed. The signer pages.
+Result<std::vector<wire::VersionItem>> ask_workers(client::Client& admin, const std::string& key) {
+  std::vector<wire::VersionItem> versions;
+  for (;;) {
+    const wire::CheckKeys ask{.key = key, .offset = static_cast<std::uint32_t>(versions.size())};
+    TRY(const wire::VersionList page,
+        admin_call<wire::VersionList>(admin, wire::Type::check_keys, ask));
+    versions.insert(versions.end(), page.versions.begin(), page.versions.end());
+    if (page.versions.empty() || versions.size() >= page.total) return versions;
+  }
+}
+
 // The registry with what a worker says of each version now.
 Result<std::vector<wire::VersionItem>> checked_versions(client::Client& admin,
                                                         const std::string& key) {
@@ -49,14 +61,13 @@ Result<std::vector<wire::VersionItem>> checked_versions(client::Client& admin,
     return item.state != name(VersionState::destroyed);
   });
   if (!alive) return versions;
-  TRY(const wire::VersionList checked,
-      admin_call<wire::VersionList>(admin, wire::Type::check_keys, wire::CheckKeys{.key = key}));
+  TRY(const std::vector<wire::VersionItem> checked, ask_workers(admin, key));
   for (wire::VersionItem& item : versions) {
-    const auto now = std::find_if(checked.versions.begin(), checked.versions.end(),
-                                  [&](const wire::VersionItem& other) {
-                                    return other.key == item.key && other.version == item.version;
-                                  });
-    if (now != checked.versions.end()) item = *now;
+    const auto now =
+        std::find_if(checked.begin(), checked.end(), [&](const wire::VersionItem& other) {
+          return other.key == item.key && other.version == item.version;
+        });
+    if (now != checked.end()) item = *now;
   }
   return versions;
 }
@@ -67,16 +78,24 @@ Result<void> remove_version(client::Client& admin, const KeyFinding& finding) {
   return change_version(admin, wire::Type::destroyed_key, finding.key, finding.version);
 }
 
-Result<void> destroy_object(Context& context, const KeyFinding& finding) {
+// The registry may have learnt of it since it was listed: it is asked once more, as late as can be.
+// Empty when it has.
+Result<std::string> destroy_object(Context& context, client::Client& admin,
+                                   const KeyFinding& finding) {
   TRY(const TokenConfig token, context.token(finding.token));
   TRY(client::Client connection, context.token_admin(token));
   const wire::ObjectRef ref{.label = finding.label, .cka_id = finding.cka_id};
+  TRY(const std::vector<wire::VersionItem> versions, list_versions(admin, finding.key));
+  if (is_registered(versions, finding.token, {.label = ref.label, .cka_id = ref.cka_id}))
+    return std::string{};
   TRY_VOID(connection.call<wire::Done>(wire::Type::destroy, ref));
-  return {};
+  return std::string{"destroyed in the token"};
 }
 
-// What was done, in the past tense.
-Result<std::string> mend(Context& context, client::Client& admin, const KeyFinding& finding) {
+// What was done, in the past tense; empty: nothing. An object that nobody knows may be a key that
+// an older state.db has forgotten: only --yes lets it go.
+Result<std::string> mend(Context& context, client::Client& admin, const KeyFinding& finding,
+                         bool yes) {
   switch (finding.mend) {
     case Mend::activate:
       TRY_VOID(change_version(admin, wire::Type::activate_key, finding.key, finding.version));
@@ -85,12 +104,21 @@ Result<std::string> mend(Context& context, client::Client& admin, const KeyFindi
       TRY_VOID(remove_version(admin, finding));
       return std::string{"registered as destroyed"};
     case Mend::destroy_object:
-      TRY_VOID(destroy_object(context, finding));
-      return std::string{"destroyed in the token"};
+      if (yes) return destroy_object(context, admin, finding);
+      break;
     case Mend::none:
       break;
   }
   return std::string{};
+}
+
+// What an open finding waits for.
+std::string_view advice(Mend mend, bool yes) {
+  if (mend == Mend::none) return {};
+  if (mend != Mend::destroy_object) return "; --mend puts it right";
+  // With --yes only a registration that came in between keeps it.
+  if (yes) return "; registered meanwhile, so it stays: check again";
+  return "; --mend --yes destroys it, which cannot be undone";
 }
 
 struct Tally {
@@ -99,12 +127,12 @@ struct Tally {
   std::size_t open = 0;
 };
 
-void report(Tally& tally, const KeyFinding& finding, const std::string& mended) {
+void report(Tally& tally, const KeyFinding& finding, const std::string& mended, bool yes) {
   const bool open = !finding.fine() && mended.empty();
   if (open) ++tally.open;
   tally.text += finding.label + ": " + (finding.fine() ? "ok" : finding.sentence);
   if (!mended.empty()) tally.text += "; " + mended;
-  if (open && finding.mend != Mend::none) tally.text += "; --mend puts it right";
+  if (open) tally.text += advice(finding.mend, yes);
   tally.text += "\n";
   Json json;
   json.text("label", finding.label)
@@ -119,16 +147,18 @@ void report(Tally& tally, const KeyFinding& finding, const std::string& mended) 
 }  // namespace
 
 Result<void> key_check(Context& context, const KeyOptions& options) {
+  if (options.yes && !options.mend) return fail(Code::usage, "--yes goes with --mend");
   TRY(client::Client admin, context.admin());
-  TRY(const std::vector<wire::VersionItem> versions, checked_versions(admin, options.name));
+  // In this order: an import registers before it brings the object, so what is seen is known then.
   TRY(const Looked looked, look_into_tokens(context));
+  TRY(const std::vector<wire::VersionItem> versions, checked_versions(admin, options.name));
   Tally tally;
   for (const KeyFinding& finding : compare(versions, looked.tokens, options.name)) {
     std::string mended;
     if (options.mend) {
-      TRY(mended, mend(context, admin, finding));
+      TRY(mended, mend(context, admin, finding, options.yes));
     }
-    report(tally, finding, mended);
+    report(tally, finding, mended, options.yes);
   }
   std::vector<std::string> unseen;
   for (const std::string& sentence : looked.unseen) {

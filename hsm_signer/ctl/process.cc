@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t kPidLimit = 32;
 constexpr std::size_t kTailBytes = 8192;
+constexpr std::chrono::milliseconds kOrphanPatience{10'000};
 
 // glibc 2.36 has both as functions, but only with _GNU_SOURCE headers that clash with <signal.h>.
 int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
@@ -93,6 +94,13 @@ Result<void> wait_for_exec(int pipe, const std::string& program) {
   return fail(os_error(Code::internal, "cannot run", program, why));
 }
 
+// Without its pid file nobody would find it again.
+Error stop_orphan(const DaemonFiles& daemon, const Running& process, Error why) {
+  if (const auto stopped = stop(daemon, process, kOrphanPatience); !stopped)
+    why.detail += "; " + stopped.error().sentence();
+  return why;
+}
+
 }  // namespace
 
 Result<OwnedFd> lock_directory(const std::string& directory) {
@@ -154,7 +162,8 @@ Result<Running> start(const DaemonFiles& daemon) {
   Running process{.pidfd = OwnedFd{pidfd_open(pid)}, .pid = pid};
   TRY_VOID(wait_for_exec(told.get(), program));
   const std::string line = std::to_string(pid) + "\n";
-  TRY_VOID(write_file_atomic(daemon.pid_file, as_bytes(line), 0644));
+  const auto written = write_file_atomic(daemon.pid_file, as_bytes(line), 0644);
+  if (!written) return fail(stop_orphan(daemon, process, written.error()));
   return process;
 }
 

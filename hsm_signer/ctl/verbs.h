@@ -49,7 +49,7 @@ Result<void> key_import(Context& context, const ImportOptions& options);
 struct KeyOptions {
   std::string name;  // Empty: all.
   std::uint32_t version = 0;
-  bool yes = false;   // destroy: do not ask.
+  bool yes = false;   // destroy: do not ask. check: mend may destroy objects too.
   bool mend = false;  // check: repair what is found.
 };
 Result<void> key_list(Context& context, const KeyOptions& options);

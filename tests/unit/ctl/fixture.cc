@@ -72,6 +72,29 @@ Ran run_ctl(const std::vector<std::string>& arguments) {
   return {.status = status, .out = out.str(), .err = err.str()};
 }
 
+wire::VersionItem version(std::uint32_t number, const std::string& state,
+                          const std::string& health) {
+  wire::VersionItem item;
+  item.key = "desk-a.trade";
+  item.version = number;
+  item.token = "dev";
+  item.cka_id = static_cast<std::uint16_t>(number);
+  item.api_key_id = "account-x";
+  item.environment = "sandbox";
+  item.scope = "account";
+  item.roles = "trader";
+  item.nonce_form = "signer-ms";
+  item.key_check = "0011223344556677";
+  item.state = state;
+  item.created = "2026-11-23T19:15:02.123456Z";
+  item.health = health;
+  return item;
+}
+wire::ObjectItem object(std::uint32_t number) {
+  return {.label = "desk-a.trade.v" + std::to_string(number),
+          .cka_id = static_cast<std::uint16_t>(number)};
+}
+
 PlayedDirectory::PlayedDirectory() {
   write("signer.toml", kSignerToml);
   signer = std::make_unique<client::FakeDaemon>(file("signer.sock"));

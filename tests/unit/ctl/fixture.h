@@ -30,6 +30,11 @@ void write_text(const std::string& path, const std::string& text);
 const std::string& wrap_key_pem();
 const std::string& other_wrap_key_pem();
 
+// Version `number` of desk-a.trade, and the object that stands for it in token "dev".
+wire::VersionItem version(std::uint32_t number, const std::string& state,
+                          const std::string& health);
+wire::ObjectItem object(std::uint32_t number);
+
 // DIR with signer.toml, wrap-dev.pub.pem and fakes on all three sockets that ctl speaks to.
 class PlayedDirectory : public ::testing::Test {
  protected:

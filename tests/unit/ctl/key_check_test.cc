@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "hsm_signer/base/ids.h"
-#include "hsm_signer/ctl/findings.h"
 #include "tests/unit/ctl/fixture.h"
 
 namespace hsm::ctl {
@@ -11,126 +13,13 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using wire::Type;
-
-wire::VersionItem version(std::uint32_t number, const std::string& state,
-                          const std::string& health) {
-  wire::VersionItem item;
-  item.key = "desk-a.trade";
-  item.version = number;
-  item.token = "dev";
-  item.cka_id = static_cast<std::uint16_t>(number);
-  item.api_key_id = "account-x";
-  item.environment = "sandbox";
-  item.scope = "account";
-  item.roles = "trader";
-  item.nonce_form = "signer-ms";
-  item.key_check = "0011223344556677";
-  item.state = state;
-  item.created = "2026-11-23T19:15:02.123456Z";
-  item.health = health;
-  return item;
-}
-wire::ObjectItem object(std::uint32_t number) {
-  return {.label = "desk-a.trade.v" + std::to_string(number),
-          .cka_id = static_cast<std::uint16_t>(number)};
-}
-
-// One version and whether the token holds it: what is found, and what would mend it.
-struct Row {
-  const char* state;
-  const char* health;
-  bool held;
-  const char* sentence;
-  Mend mend;
-};
-const Row kRows[] = {
-    {"active", "ok", true, "", Mend::none},
-    {"active", "quarantined: wrong key-check value", true, "quarantined: wrong key-check value",
-     Mend::none},
-    {"active", "no such key", false, "the token does not hold it", Mend::none},
-    {"staged", "ok", true, "imported but not activated", Mend::activate},
-    {"staged", "no such key", false, "registered, but the token does not hold it",
-     Mend::remove_version},
-    {"staged", "quarantined: wrong key-check value", true, "quarantined: wrong key-check value",
-     Mend::none},
-    {"draining", "ok", true, "", Mend::none},
-    {"retired", "ok", true, "retired, but still in the token; 'key destroy' removes it",
-     Mend::none},
-    {"retired", "no such key", false, "gone from the token, but not registered as destroyed",
-     Mend::remove_version},
-};
-
-TEST(FindingsTest, EveryStateAgainstWhatTheTokenHolds) {
-  for (const Row& row : kRows) {
-    TokenObjects token{.token = "dev", .objects = {}};
-    if (row.held) token.objects.push_back(object(1));
-    const auto found = compare({version(1, row.state, row.health)}, {token}, "");
-    ASSERT_EQ(found.size(), 1u) << row.state;
-    EXPECT_EQ(found[0].sentence, row.sentence) << row.state << " " << row.health;
-    EXPECT_EQ(found[0].mend, row.mend) << row.state << " " << row.health;
-  }
-}
-
-TEST(FindingsTest, ATokenThatNobodyCouldLookIntoIsNotTakenForEmpty) {
-  const auto found =
-      compare({version(1, "staged", "no worker"), version(2, "retired", "x")}, {}, "");
-  ASSERT_EQ(found.size(), 2u);
-  for (const KeyFinding& finding : found) EXPECT_EQ(finding.mend, Mend::none) << finding.sentence;
-  EXPECT_EQ(found[0].sentence, "no worker");
-}
-
-TEST(FindingsTest, AnObjectWithTheLabelButAnotherIdIsNotThatVersion) {
-  const TokenObjects token{.token = "dev", .objects = {{"desk-a.trade.v1", 9}}};
-  const auto found = compare({version(1, "active", "ok")}, {token}, "");
-  ASSERT_EQ(found.size(), 2u);
-  EXPECT_EQ(found[0].sentence, "the token does not hold it");
-  EXPECT_EQ(found[1].mend, Mend::destroy_object);
-}
-
-TEST(FindingsTest, OnlyObjectsThatAnImportCouldHaveMadeAreOffered) {
-  const TokenObjects token{.token = "dev",
-                           .objects = {{"hsm-signer-wrap", 0xff01},
-                                       {"somebody-elses", 4},
-                                       {"desk-b.v3", 5},
-                                       {"desk-b.v03", 6},
-                                       {"desk-b.v0", 7},
-                                       {"Desk.v1", 8},
-                                       {".v1", 9}}};
-  const auto found = compare({}, {token}, "");
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0].label, "desk-b.v3");
-}
-
-TEST(FindingsTest, ANameLimitsWhatIsOffered) {
-  const TokenObjects token{.token = "dev", .objects = {{"desk-b.v3", 5}}};
-  EXPECT_TRUE(compare({}, {token}, "desk-a.trade").empty());
-}
-
-TEST(FindingsTest, AnObjectOfADestroyedVersionIsAnOrphan) {
-  const TokenObjects token{.token = "dev", .objects = {object(1)}};
-  const auto found = compare({version(1, "destroyed", "")}, {token}, "");
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0].mend, Mend::destroy_object);
-}
-
-TEST(FindingsTest, TheSameLabelInAnotherTokenIsAnOrphanThere) {
-  const TokenObjects dev{.token = "dev", .objects = {object(1)}};
-  const TokenObjects other{.token = "other", .objects = {object(1)}};
-  const auto found = compare({version(1, "active", "ok")}, {dev, other}, "");
-  ASSERT_EQ(found.size(), 2u);
-  EXPECT_TRUE(found[0].fine());
-  EXPECT_EQ(found[1].token, "other");
-}
 
 class KeyCheckTest : public PlayedDirectory {
  protected:
   KeyCheckTest() {
-    const auto all = [this](const auto&) {
-      wire::VersionList list{.total = static_cast<std::uint32_t>(versions.size()),
-                             .versions = versions};
-      return Result<wire::VersionList>{list};
-    };
+    const auto all = [this](const auto&) { return Result<wire::VersionList>{list()}; };
     admin->on<wire::ListVersions, wire::VersionList>(Type::list_versions, all);
     admin->on<wire::CheckKeys, wire::VersionList>(Type::check_keys, all);
     for (const Type type : {Type::activate_key, Type::forget_key, Type::destroyed_key}) {
@@ -148,6 +37,9 @@ class KeyCheckTest : public PlayedDirectory {
       destroyed.push_back(ref.label);
       return Result<wire::Done>{wire::Done{}};
     });
+  }
+  wire::VersionList list() const {
+    return {.total = static_cast<std::uint32_t>(versions.size()), .versions = versions};
   }
   std::vector<Type> changes() const {
     std::vector<Type> types = admin->asked();
@@ -177,7 +69,9 @@ TEST_F(KeyCheckTest, WithoutMendNothingIsChanged) {
   EXPECT_THAT(ran.out, AllOf(HasSubstr("imported but not activated"),
                              HasSubstr("the token does not hold it"),
                              HasSubstr("desk-b.v1: in the token, but not registered"),
-                             HasSubstr("--mend puts it right")));
+                             HasSubstr("--mend puts it right"),
+                             HasSubstr("desk-b.v1: in the token, but not registered; --mend --yes "
+                                       "destroys it, which cannot be undone\n")));
   EXPECT_TRUE(changes().empty());
   EXPECT_TRUE(destroyed.empty());
 }
@@ -197,10 +91,97 @@ TEST_F(KeyCheckTest, MendGivesUpWhatTheTokenDoesNotHold) {
   EXPECT_EQ(changes(), (std::vector{Type::forget_key, Type::destroyed_key, Type::destroyed_key}));
 }
 
-TEST_F(KeyCheckTest, MendDestroysAnObjectThatNobodyKnowsAndLeavesOthersAlone) {
+TEST_F(KeyCheckTest, MendAloneDestroysNothing) {
+  versions = {version(1, "staged", "ok")};
+  objects = {object(1), {"desk-b.v1", 9}};
+  const Ran ran = ctl({"key", "check", "--mend"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_THAT(ran.out, HasSubstr("--mend --yes destroys it, which cannot be undone"));
+  EXPECT_EQ(changes(), std::vector{Type::activate_key});
+  EXPECT_THAT(destroyed, IsEmpty());
+}
+
+TEST_F(KeyCheckTest, MendWithYesDestroysAnObjectThatNobodyKnowsAndLeavesOthersAlone) {
   objects = {{"desk-b.v1", 9}, {"hsm-signer-wrap", 0xff01}};
-  EXPECT_EQ(ctl({"key", "check", "--mend"}).status, 0);
+  const Ran ran = ctl({"key", "check", "--mend", "--yes"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, "desk-b.v1: in the token, but not registered; destroyed in the token\n");
   EXPECT_EQ(destroyed, std::vector<std::string>{"desk-b.v1"});
+}
+
+TEST_F(KeyCheckTest, YesWithoutMendIsRefused) {
+  objects = {{"desk-b.v1", 9}};
+  const Ran ran = ctl({"key", "check", "--yes"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--mend"));
+  EXPECT_THAT(destroyed, IsEmpty());
+}
+
+// An import runs through between the two questions, whichever comes first.
+TEST_F(KeyCheckTest, AKeyImportedDuringTheCheckIsNoOrphan) {
+  bool imported = false;
+  const auto import = [&] {
+    if (std::exchange(imported, true)) return;
+    versions = {version(1, "active", "ok")};
+    objects = {object(1)};
+  };
+  admin->on<wire::ListVersions, wire::VersionList>(Type::list_versions, [&](const auto&) {
+    const wire::VersionList before = list();
+    import();
+    return Result<wire::VersionList>{before};
+  });
+  token_admin->on<wire::ListObjects, wire::ObjectList>(Type::list, [&](const auto&) {
+    const wire::ObjectList before{.total = static_cast<std::uint32_t>(objects.size()),
+                                  .objects = objects};
+    import();
+    return Result<wire::ObjectList>{before};
+  });
+  const Ran ran = ctl({"key", "check", "--mend", "--yes"});
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_EQ(ran.out, "desk-a.trade.v1: ok\n");
+  EXPECT_THAT(destroyed, IsEmpty());
+}
+
+TEST_F(KeyCheckTest, WhatIsRegisteredRightBeforeItWouldBeDestroyedStays) {
+  objects = {object(1)};
+  admin->on<wire::ListVersions, wire::VersionList>(Type::list_versions, [this](const auto&) {
+    const wire::VersionList before = list();
+    versions = {version(1, "staged", "unchecked")};
+    return Result<wire::VersionList>{before};
+  });
+  const Ran ran = ctl({"key", "check", "--mend", "--yes"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_THAT(ran.out, HasSubstr("registered meanwhile, so it stays"));
+  EXPECT_THAT(destroyed, IsEmpty());
+}
+
+TEST_F(KeyCheckTest, WorkersAreAskedPageByPage) {
+  for (std::uint32_t number = 1; number <= 5; ++number) {
+    versions.push_back(version(number, "active", "unchecked"));
+    objects.push_back(object(number));
+  }
+  std::vector<std::uint32_t> offsets;
+  admin->on<wire::CheckKeys, wire::VersionList>(Type::check_keys, [&](const wire::CheckKeys& ask) {
+    offsets.push_back(ask.offset);
+    wire::VersionList page{.total = 5, .versions = {}};
+    for (std::uint32_t at = ask.offset; at < std::min(ask.offset + 2, 5U); ++at)
+      page.versions.push_back(version(at + 1, "active", "ok"));
+    return Result<wire::VersionList>{page};
+  });
+  const Ran ran = ctl({"key", "check"});
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_EQ(offsets, (std::vector<std::uint32_t>{0, 2, 4}));
+}
+
+TEST_F(KeyCheckTest, AnEmptyPageEndsTheAsking) {
+  versions = {version(1, "active", "unchecked")};
+  objects = {object(1)};
+  admin->on<wire::CheckKeys, wire::VersionList>(Type::check_keys, [](const wire::CheckKeys& ask) {
+    wire::VersionList page{.total = 9, .versions = {}};
+    if (ask.offset == 0) page.versions = {version(1, "active", "ok")};
+    return Result<wire::VersionList>{page};
+  });
+  EXPECT_EQ(ctl({"key", "check"}).status, 0);
 }
 
 TEST_F(KeyCheckTest, AnActiveVersionThatIsGoneIsNotMendedAway) {

@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
+#include "hsm_signer/ctl/context.h"
 #include "tests/unit/ctl/fixture.h"
 
 namespace hsm::ctl {
@@ -17,9 +20,21 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class ProcessTest : public ::testing::Test {
  protected:
+  // What runs with this configuration.
+  static std::vector<pid_t> processes_with(const std::string& config) {
+    std::vector<pid_t> found;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+      const auto bytes = read_file((entry.path() / "cmdline").string(), 1 << 20);
+      const pid_t pid = std::atoi(entry.path().filename().c_str());
+      if (pid > 0 && bytes && as_text(*bytes).find(config) != std::string_view::npos)
+        found.push_back(pid);
+    }
+    return found;
+  }
   DaemonFiles daemon(const std::string& behaviour) {
     write_text(dir / "played.toml", behaviour + "\n");
     return {.name = "played",
@@ -86,6 +101,37 @@ TEST_F(ProcessTest, ADaemonThatDoesNotStopIsSaidAndNotKilled) {
   EXPECT_THAT(stop(files, *started, milliseconds{50}),
               ErrorIs(Code::internal, HasSubstr(std::to_string(started->pid))));
   EXPECT_FALSE(has_ended(*started));
+  kill_and_reap(*started);
+}
+
+TEST_F(ProcessTest, ADaemonWhosePidFileCannotBeWrittenIsStoppedAgain) {
+  const DaemonFiles files = daemon("stays");
+  std::filesystem::create_directory(files.pid_file + ".new");  // What is renamed to the pid file.
+  EXPECT_THAT(start(files), ErrorIs(Code::usage, HasSubstr("played.pid.new")));
+  const std::vector<pid_t> orphans = processes_with(files.config);
+  EXPECT_THAT(orphans, IsEmpty());
+  for (const pid_t orphan : orphans) ::kill(orphan, SIGKILL);
+}
+
+TEST_F(ProcessTest, ADirectoryThroughASymbolicLinkIsTheSameDirectory) {
+  daemon("stays");
+  const std::string link = dir / "link";
+  std::filesystem::create_directory_symlink(dir.text(), link);
+  std::ostringstream none;
+  const auto files_in = [&](const std::string& directory) {
+    Context context{{.dir = directory, .config = {}, .socket = {}, .json = false}, none, none};
+    const auto resolved = context.directory("up");
+    EXPECT_THAT(resolved, Succeeds());
+    return DaemonFiles{.name = "played",
+                       .program = "hsm-played-program",
+                       .config = *resolved + "/played.toml",
+                       .pid_file = *resolved + "/played.pid",
+                       .log_file = *resolved + "/played.log"};
+  };
+  const auto started = start(files_in(dir.text()));
+  ASSERT_THAT(started, Succeeds());
+  EXPECT_EQ(find_running(files_in(link)).pid, started->pid);
+  EXPECT_EQ(find_running(files_in(link + "/./link/")).pid, started->pid);
   kill_and_reap(*started);
 }
 

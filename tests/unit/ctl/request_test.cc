@@ -149,6 +149,18 @@ TEST_F(RequestTest, ExplainShowsTheDecidingRuleAndExitsZeroEvenForARefusal) {
             "\n");
 }
 
+TEST_F(RequestTest, ExplainExitsOneWhereTheRulesAreNotReached) {
+  for (const Code code : {Code::denied, Code::invalid_payload, Code::too_large}) {
+    signer->on<wire::Explain, wire::Explanation>(Type::explain, [code](const wire::Explain&) {
+      return refusal<wire::Explanation>(code, "request names no endpoint of the table");
+    });
+    const Ran ran = ctl({"explain", "k", "--request", request});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_THAT(ran.err, HasSubstr("names no endpoint"));
+  }
+}
+
 TEST_F(RequestTest, WhoamiNamesTheClient) {
   signer->on<wire::WhoAmI, wire::Identity>(Type::whoami, [](const wire::WhoAmI&) {
     return Result<wire::Identity>{wire::Identity{.uid = 1001, .gid = 1002, .client = "mm-bot"}};
