@@ -46,6 +46,20 @@ Result<sockaddr_un> address_of(std::string_view path) {
   return address;
 }
 
+// Under a finite limit mlockall() succeeds as long as little is mapped, and each allocation that
+// would exceed it fails later. With the limit at 0 it succeeds for nobody but who has
+// CAP_IPC_LOCK, whom no limit binds (mlockall(2)): the kernel's own word, also in a user namespace.
+bool lock_all_memory() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return false;
+  const bool finite = limit.rlim_cur != RLIM_INFINITY;
+  const rlimit nothing{0, limit.rlim_max};
+  if (finite && ::setrlimit(RLIMIT_MEMLOCK, &nothing) != 0) return false;
+  const bool locked = ::mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
+  if (finite) ::setrlimit(RLIMIT_MEMLOCK, &limit);
+  return locked;
+}
+
 Clock::Wall now_wall() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
@@ -75,19 +89,28 @@ Error os_error(Code code, std::string_view what, std::string_view subject) {
   return os_error(code, what, subject, errno);
 }
 
-Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code) {
-  const OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+Result<OwnedFd> open_regular_file(const std::string& path, Code code) {
+  OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   if (!fd.valid()) return fail(os_error(code, "cannot open", path));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return fail(os_error(code, "cannot stat", path));
   if (!S_ISREG(status.st_mode)) return fail(code, "not a regular file", path);
+  return fd;
+}
+
+Result<Bytes> read_open_file(int fd, const std::string& path, std::size_t limit, Code code) {
   Bytes bytes(limit + 1);
-  TRY(const std::size_t size, read_up_to(fd.get(), bytes, code, path));
+  TRY(const std::size_t size, read_up_to(fd, bytes, code, path));
   if (size > limit)
     return fail(Code::too_large, "file too large",
                 path + " (limit " + std::to_string(limit) + " bytes)");
   bytes.resize(size);
   return bytes;
+}
+
+Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code) {
+  TRY(const OwnedFd fd, open_regular_file(path, code));
+  return read_open_file(fd.get(), path, limit, code);
 }
 
 Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit) {
@@ -241,9 +264,10 @@ Result<void> lock_down(LockMemory memory) {
     return fail(os_error(Code::internal, "cannot become undumpable", "prctl"));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return fail(os_error(Code::internal, "cannot give up new privileges", "prctl"));
-  if (memory == LockMemory::yes && ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+  if (memory == LockMemory::no || lock_all_memory()) return {};
+  if (memory == LockMemory::yes)
     log(Level::warning, "memory_not_locked",
-        std::string{"raise LimitMEMLOCK: "} + std::strerror(errno));
+        "secrets may reach the swap; set LimitMEMLOCK=infinity or encrypt the swap");
   return {};
 }
 

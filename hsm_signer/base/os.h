@@ -43,6 +43,11 @@ Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code = 
 // The same for what must be wiped (a PIN, a secret): no copy is left behind. `path` "-" is standard
 // input. Refuses more than `limit` bytes.
 Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit);
+// The two halves of read_file(), for who judges the open file before reading it: what a path leads
+// to may be another file at the second look. `path` is for sentences.
+Result<OwnedFd> open_regular_file(const std::string& path, Code code = Code::usage);
+Result<Bytes> read_open_file(int fd, const std::string& path, std::size_t limit,
+                             Code code = Code::usage);
 // Writes beside `path`, fsyncs, renames over it and fsyncs the directory, so that a crash leaves
 // the old file or the new one.
 Result<void> write_file_atomic(const std::string& path, ByteView bytes, mode_t mode,
@@ -93,9 +98,13 @@ std::string rfc3339(Clock::Wall time);
 Result<Clock::Wall> parse_rfc3339(std::string_view text);
 
 // Called first in main() of every process that sees keys, PINs or payloads: not dumpable, no core,
-// no new privileges; memory is locked where RLIMIT_MEMLOCK permits. Says in the log what was not
-// possible. SIGPIPE is ignored.
-enum class LockMemory : bool { no, yes };
+// no new privileges; SIGPIPE is ignored. All memory is locked, now and later, where no limit binds
+// (RLIMIT_MEMLOCK unlimited, or CAP_IPC_LOCK, which must then be kept), and none elsewhere.
+enum class LockMemory : std::uint8_t {
+  no,
+  where_allowed,
+  yes,  // As where_allowed, and says in the log that it was not.
+};
 Result<void> lock_down(LockMemory memory);
 
 }  // namespace hsm

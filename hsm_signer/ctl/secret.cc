@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -112,14 +111,6 @@ Result<SecretBytes> prompt() {
   return prompt_twice(terminal.get());
 }
 
-// A limit on locked memory would make later allocations fail, so all of it is locked or none.
-LockMemory may_lock() {
-  rlimit limit{};
-  const bool unlimited =
-      ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
-  return ::geteuid() == 0 || unlimited ? LockMemory::yes : LockMemory::no;
-}
-
 }  // namespace
 
 Result<void> refuse_secret_arguments(const std::vector<std::string_view>& arguments) {
@@ -161,7 +152,7 @@ Result<SecretBytes> prompt_twice(int terminal) {
 }
 
 Result<SecretBytes> read_secret(const std::string& file) {
-  TRY_VOID(lock_down(may_lock()));
+  TRY_VOID(lock_down(LockMemory::where_allowed));
   TRY(SecretBytes secret, file.empty() ? prompt() : read_secret_file(file, wire::kSecretLimit + 1));
   return wire::canonical_secret(std::move(secret));
 }

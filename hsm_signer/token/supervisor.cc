@@ -274,6 +274,9 @@ void Supervisor::stop() {
 }  // namespace
 
 Result<void> check(const Config& config) {
+  // First: the PIN comes here to be looked at, though it is used by workers only. They run under
+  // the same limits and start anew for each connection, so what is said of them is said once, here.
+  TRY_VOID(lock_down(LockMemory::yes));
   TRY_VOID(Ceilings::load(config.ceilings, config.mode));
   TRY_VOID(read_pin(config.pin_file));
   return {};
@@ -282,7 +285,6 @@ Result<void> check(const Config& config) {
 Result<void> supervise(const Config& config) {
   TRY_VOID(check(config));
   TRY(Supervisor supervisor, Supervisor::create(config));
-  TRY_VOID(lock_down(LockMemory::no));  // No secret ever comes here.
   supervisor.run();
   supervisor.stop();
   return {};

@@ -12,7 +12,7 @@ namespace hsm::token {
 // connects is told.
 Result<void> supervise(const Config& config);
 
-// What --check does: everything that can be judged without the token.
+// What --check does: locks this process down and judges everything that needs no token.
 Result<void> check(const Config& config);
 
 }  // namespace hsm::token

@@ -161,7 +161,7 @@ WorkerStatus status_of(const Error& error) {
 Result<void> worker_main(Role role) {
   const StopSignal stop;
   for (const int fd : {kConfigFd, kListenFd, kStatusFd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  TRY_VOID(lock_down(LockMemory::yes));
+  TRY_VOID(lock_down(LockMemory::where_allowed));  // The supervisor says where it is not.
   TRY(Config config, inherited_config());
   set_log_name("hsm-tokend[" + config.token + "] " +
                (role == Role::admin ? "admin worker" : "worker"));

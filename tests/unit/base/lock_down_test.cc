@@ -1,0 +1,138 @@
+// What lock_down() leaves a process with. It cannot be taken back, so each case runs in a child.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "hsm_signer/base/os.h"
+
+namespace hsm {
+namespace {
+
+constexpr uid_t kNobody = 65'534;
+constexpr std::size_t kMegabyte = 1 << 20;
+constexpr std::size_t kMuch = 64 * kMegabyte;
+
+// "VmSize" or "VmLck", in bytes.
+std::size_t memory_of_this_process(const std::string& name) {
+  std::ifstream file{"/proc/self/status"};
+  for (std::string word; file >> word;) {
+    std::size_t kilobytes = 0;
+    if (word == name + ":" && file >> kilobytes) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+constexpr int kCannotTest = 77;
+
+// To raise the hard limit takes CAP_SYS_RESOURCE, which containers seldom give.
+void limit_locked_memory(rlim_t most) {
+  const rlimit limit{most, most};
+  if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0) ::_exit(kCannotTest);
+}
+
+void become_nobody() {
+  // Root locks what it likes: CAP_IPC_LOCK, which goes with the uid.
+  if (::geteuid() == 0 && ::seteuid(kNobody) != 0) ::_exit(kCannotTest);
+}
+
+bool can_allocate() {
+  auto* const memory = static_cast<char*>(std::malloc(kMuch));
+  if (memory == nullptr) return false;
+  for (std::size_t at = 0; at < kMuch; at += 4'096) *const_cast<volatile char*>(memory + at) = 1;
+  std::free(memory);
+  return true;
+}
+
+// What a child that does `work` says on standard error and exits with.
+template <class Work>
+int status_of_child(const Work& work, std::string& said) {
+  int ends[2];
+  if (::pipe(ends) != 0) return -1;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    ::_exit(work());
+  }
+  ::close(ends[1]);
+  char buffer[512];
+  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int how = 0;
+  ::waitpid(child, &how, 0);
+  return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+}
+
+TEST(LockDown, LeavesAllocationsAloneWhereLockedMemoryIsLimited) {
+  for (const LockMemory memory : {LockMemory::yes, LockMemory::where_allowed}) {
+    std::string said;
+    const int status = status_of_child(
+        [memory] {
+          // All there is now may be locked, and a little more.
+          const std::size_t limit = memory_of_this_process("VmSize") + kMegabyte;
+          limit_locked_memory(limit);
+          become_nobody();
+          if (!lock_down(memory)) return 1;
+          if (!can_allocate()) return 2;
+          rlimit after{};
+          ::getrlimit(RLIMIT_MEMLOCK, &after);
+          return after.rlim_cur == limit && after.rlim_max == limit ? 0 : 3;
+        },
+        said);
+    if (status == kCannotTest) GTEST_SKIP() << "cannot set the limit";
+    EXPECT_EQ(status, 0) << said;
+    // A person at a shell did not choose the limit; who runs a daemon can raise it.
+    EXPECT_EQ(said.find("memory_not_locked") != std::string::npos, memory == LockMemory::yes)
+        << said;
+  }
+}
+
+// Locks, and can allocate later; says nothing in the log.
+int lock_and_allocate() {
+  if (!lock_down(LockMemory::yes)) return 1;
+  if (memory_of_this_process("VmLck") < kMegabyte) return 2;
+  return can_allocate() ? 0 : 3;
+}
+
+constexpr bool kSanitized =  // Sanitizers make mlockall() do nothing.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    true;
+#else
+    false;
+#endif
+
+TEST(LockDown, LocksMemoryOfWhoHasTheCapabilityWhateverTheLimit) {
+  if (kSanitized || ::geteuid() != 0) GTEST_SKIP() << "needs root, and no sanitizer";
+  std::string said;
+  const int status = status_of_child(
+      [] {
+        limit_locked_memory(kMegabyte);
+        return lock_and_allocate();
+      },
+      said);
+  EXPECT_EQ(status, 0) << said;
+  EXPECT_EQ(said, "");
+}
+
+TEST(LockDown, LocksMemoryOfAnybodyWithoutALimit) {
+  if (kSanitized) GTEST_SKIP() << "needs no sanitizer";
+  std::string said;
+  const int status = status_of_child(
+      [] {
+        limit_locked_memory(RLIM_INFINITY);
+        become_nobody();
+        return lock_and_allocate();
+      },
+      said);
+  if (status == kCannotTest) GTEST_SKIP() << "cannot lift the limit";
+  EXPECT_EQ(status, 0) << said;
+  EXPECT_EQ(said, "");
+}
+
+}  // namespace
+}  // namespace hsm
