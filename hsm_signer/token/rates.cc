@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 
 #include "hsm_signer/base/hash.h"
@@ -19,6 +20,17 @@ constexpr std::uint64_t kMagic = 0x3153455441524d48;  // "HMRATES1"
 constexpr std::size_t kSlots = 4'096;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kMillisecond = 1'000'000;
+
+// Every block on the disk, also of a file that has holes: the first touch of a mapped hole on a
+// full disk is SIGBUS.
+Result<void> reserve(int fd, off_t size, const std::string& path) {
+  int error = 0;
+  do {
+    error = ::posix_fallocate(fd, 0, size);  // Leaves errno alone.
+  } while (error == EINTR);
+  if (error != 0) return fail(os_error(Code::internal, "cannot size the rate table", path, error));
+  return {};
+}
 
 }  // namespace
 
@@ -54,8 +66,7 @@ Result<Rates> Rates::open(const std::string& path) {
     return fail(Code::internal, "the rate table is not a regular file", path);
   if (status.st_size != 0 && status.st_size != sizeof(Map))
     return fail(Code::internal, "the rate table is damaged; delete it", path);
-  if (::ftruncate(fd.get(), sizeof(Map)) != 0)
-    return fail(os_error(Code::internal, "cannot size the rate table", path));
+  TRY_VOID(reserve(fd.get(), sizeof(Map), path));
   void* memory = ::mmap(nullptr, sizeof(Map), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED)
     return fail(os_error(Code::internal, "cannot map the rate table", path));

@@ -1,6 +1,10 @@
 #include "hsm_signer/token/rates.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +18,13 @@ namespace hsm::token {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr off_t kTableSize = 8 + 4'096 * 16;
+
+void make_sparse(const std::string& path) {
+  const OwnedFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  ASSERT_EQ(::ftruncate(fd.get(), kTableSize), 0);
+}
 
 class RateTable : public ::testing::Test {
  protected:
@@ -95,6 +106,51 @@ TEST_F(RateTable, RefusesADamagedFile) {
   EXPECT_THAT(Rates::open(path_), ErrorIs(Code::internal));
   std::ofstream{path_} << std::string(8 + 4'096 * 16, 'x');
   EXPECT_THAT(Rates::open(path_), ErrorIs(Code::internal));
+}
+
+TEST_F(RateTable, HasItsWholeFileOnTheDiskBeforeItIsMapped) {
+  for (const bool sparse : {false, true}) {
+    if (sparse) {
+      ASSERT_EQ(::unlink(path_.c_str()), 0);
+      make_sparse(path_);
+    }
+    const Rates rates = open();
+    struct stat status {};
+    ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_size, kTableSize);
+    EXPECT_GE(status.st_blocks * 512, status.st_size) << "the first touch of a hole may be SIGBUS";
+  }
+}
+
+TEST_F(RateTable, SaysThatTheDiskIsFull) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to mount a small disk";
+  const std::string disk = dir_ / "disk";
+  ASSERT_EQ(::mkdir(disk.c_str(), 0700), 0);
+  constexpr int kCannotMount = 77;
+  for (const bool sparse : {false, true}) {
+    // In a mount namespace of its own: the disk goes with the child.
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::unshare(CLONE_NEWNS) != 0 ||
+          ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+          ::mount("none", disk.c_str(), "tmpfs", 0, "size=16k") != 0)
+        ::_exit(kCannotMount);
+      if (sparse) make_sparse(disk + "/rates");
+      auto rates = Rates::open(disk + "/rates");
+      if (rates) {
+        for (int i = 0; i < 4'096; ++i)
+          static_cast<void>(rates->take("k" + std::to_string(i), 10, clock_.steady()));
+        ::_exit(1);
+      }
+      const std::string sentence = rates.error().sentence();
+      ::_exit(sentence.find("No space left on device") != std::string::npos ? 0 : 2);
+    }
+    int how = 0;
+    ::waitpid(child, &how, 0);
+    if (WIFEXITED(how) && WEXITSTATUS(how) == kCannotMount) GTEST_SKIP() << "cannot mount a tmpfs";
+    EXPECT_FALSE(WIFSIGNALED(how)) << "signal " << WTERMSIG(how);
+    EXPECT_EQ(WEXITSTATUS(how), 0);
+  }
 }
 
 TEST_F(RateTable, RefusesMoreLabelsThanItHolds) {
