@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "hsm_signer/base/ids.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/toml.h"
@@ -80,8 +82,10 @@ Result<Ceiling> read_ceiling(TomlTable& table) {
 Result<void> check_label(const TomlTable& table, const std::string& label, const Ceiling& ceiling,
                          Mode mode) {
   if (label != kEveryKey) {
-    if (!is_name(label))
-      return table.refuse("label", "must be the name of a key, without \".vN\" for its versions");
+    if (!is_name(label) && !parse_key_label(label))
+      return table.refuse("label",
+                          "must be the name of a key, for all its versions, or the exact CKA_LABEL "
+                          "\"name.vN\" of one");
     return {};
   }
   if (mode != Mode::development)
@@ -91,9 +95,9 @@ Result<void> check_label(const TomlTable& table, const std::string& label, const
   return {};
 }
 
-Result<void> check_owner(const std::string& path, Mode mode) {
+Result<void> check_owner(int fd, const std::string& path, Mode mode) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return fail(os_error(Code::usage, "cannot stat", path));
+  if (::fstat(fd, &status) != 0) return fail(os_error(Code::usage, "cannot stat", path));
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return fail(Code::usage, "others than its owner can write the ceilings; chmod 0644", path);
   if (status.st_uid == 0) return {};
@@ -112,9 +116,10 @@ Ceiling Ceiling::without_entry() {
 }
 
 Result<Ceilings> Ceilings::load(const std::string& path, Mode mode) {
-  TRY_VOID(check_owner(path, mode));
+  TRY(const OwnedFd file, open_regular_file(path));
+  TRY_VOID(check_owner(file.get(), path, mode));
   constexpr std::size_t kFileLimit = 1 << 20;
-  TRY(const Bytes bytes, read_file(path, kFileLimit));
+  TRY(const Bytes bytes, read_open_file(file.get(), path, kFileLimit));
   return parse(as_text(bytes), path, mode);
 }
 
@@ -130,7 +135,7 @@ Result<Ceilings> Ceilings::parse(std::string_view text, const std::string& name,
     TRY_VOID(check_label(table, label, ceiling, mode));
     TRY_VOID(table.finish());
     for (const Entry& entry : ceilings.entries_) {
-      if (entry.name == label) return table.refuse("label", "stands twice in this file", label);
+      if (entry.label == label) return table.refuse("label", "stands twice in this file", label);
     }
     ceilings.entries_.push_back({std::move(label), std::move(ceiling)});
   }
@@ -139,13 +144,15 @@ Result<Ceilings> Ceilings::parse(std::string_view text, const std::string& name,
 
 const Ceiling& Ceilings::of(std::string_view label) const {
   const auto parsed = parse_key_label(label);
-  const Ceiling* found = &without_entry_;
-  if (!parsed) return *found;
-  for (const Entry& entry : entries_) {
-    if (entry.name == parsed->name) return entry.ceiling;
-    if (entry.name == kEveryKey) found = &entry.ceiling;
+  if (!parsed) return without_entry_;
+  // A name may itself end in ".vN": "x.v1" is the label of a version of x and the name of the key
+  // of "x.v1.v1". Who wrote the label meant that version, hence this order.
+  for (const std::string_view wanted : {label, parsed->name, kEveryKey}) {
+    const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                    [&](const Entry& other) { return other.label == wanted; });
+    if (entry != entries_.end()) return entry->ceiling;
   }
-  return *found;
+  return without_entry_;
 }
 
 Result<void> judge(const Ceiling& ceiling, ByteView message, std::size_t base64_limit) {

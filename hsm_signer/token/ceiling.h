@@ -3,9 +3,14 @@
 //
 //   version = 1
 //   [[key]]
-//   label = "desk-a.trade"        # every version of this key; "*" in development with sandbox keys
-//   only environment = "production" classes = ["read", "cancel", "trade", "session"] rate = 50 #
-//   signatures a second, burst of one second officers = { group = "officers", need = 2 }
+//   label = "desk-a.trade"
+//   environment = "production"
+//   classes = ["read", "cancel", "trade", "session"]
+//   rate = 50
+//   officers = { group = "officers", need = 2 }
+//
+// `label` is a key's name, for all its versions, or the CKA_LABEL "desk-a.trade.v2" of one; "*" in
+// development with sandbox keys only. `rate` is signatures a second, with a burst of one second.
 #pragma once
 
 #include <cstdint>
@@ -48,12 +53,12 @@ class Ceilings {
   static Result<Ceilings> load(const std::string& path, Mode mode);
   static Result<Ceilings> parse(std::string_view text, const std::string& name, Mode mode);
 
-  // `label` is "name.vN"; an entry for the name goes before "*".
+  // `label` is "name.vN"; an entry for just that goes before one for the name, and that before "*".
   const Ceiling& of(std::string_view label) const;
 
  private:
   struct Entry {
-    std::string name;
+    std::string label;
     Ceiling ceiling;
   };
   std::vector<Entry> entries_;

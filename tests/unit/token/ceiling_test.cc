@@ -62,6 +62,51 @@ TEST(Ceiling, AnEntryCountsForEveryVersionOfItsKeyAndNoOther) {
     EXPECT_EQ(ceilings->of(label).rate, 50U) << label;
 }
 
+TEST(Ceiling, AnEntryForOneVersionGoesBeforeItsKeyAndTheStar) {
+  const auto with_rate = [](const std::string& label, int rate) {
+    return entry("label = \"" + label + "\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n" +
+                 "rate = " + std::to_string(rate) + "\n");
+  };
+  const std::string long_name(32, 'n');
+  const std::string version = with_rate("desk-a.trade.v1", 1);
+  const std::string key = with_rate("desk-a.trade", 2);
+  const std::string star = with_rate("*", 3);
+  const std::string longest = with_rate(long_name + ".v4294967295", 4);
+  for (const std::string& text : {version + key + star + longest, longest + star + key + version,
+                                  key + longest + version + star}) {
+    const auto ceilings = parse(text, Mode::development);
+    ASSERT_THAT(ceilings, Succeeds());
+    EXPECT_EQ(ceilings->of("desk-a.trade.v1").rate, 1U);
+    EXPECT_EQ(ceilings->of("desk-a.trade.v2").rate, 2U);
+    EXPECT_EQ(ceilings->of("desk-a.trade.v11").rate, 2U);
+    EXPECT_EQ(ceilings->of("desk-b.trade.v1").rate, 3U);
+    EXPECT_EQ(ceilings->of(long_name + ".v4294967295").rate, 4U);
+    EXPECT_EQ(ceilings->of(long_name + ".v1").rate, 3U);
+  }
+  const auto alone = parse(version);
+  ASSERT_THAT(alone, Succeeds());
+  EXPECT_THAT(judged(alone->of("desk-a.trade.v1"), kTrade), ErrorIs(Code::denied));
+  EXPECT_THAT(judged(alone->of("desk-a.trade.v2"), kTrade), Succeeds());
+}
+
+// "x.v1" is version 1 of key x, and may be the name of another key.
+TEST(Ceiling, AnEntryThatReadsBothWaysCountsForBoth) {
+  const std::string both =
+      entry("label = \"x.v1\"\nenvironment = \"production\"\nclasses = [\"read\"]\nrate = 1\n");
+  const std::string key =
+      entry("label = \"x\"\nenvironment = \"production\"\nclasses = [\"read\"]\nrate = 2\n");
+  const std::string version =
+      entry("label = \"x.v1.v1\"\nenvironment = \"production\"\nclasses = [\"read\"]\nrate = 3\n");
+  for (const std::string& text : {both + key + version, version + key + both}) {
+    const auto ceilings = parse(text);
+    ASSERT_THAT(ceilings, Succeeds());
+    EXPECT_EQ(ceilings->of("x.v1").rate, 1U) << "exactly, before key x";
+    EXPECT_EQ(ceilings->of("x.v2").rate, 2U);
+    EXPECT_EQ(ceilings->of("x.v1.v1").rate, 3U) << "exactly, before key x.v1";
+    EXPECT_EQ(ceilings->of("x.v1.v2").rate, 1U) << "as a version of key x.v1";
+  }
+}
+
 TEST(Ceiling, TheStarIsForSandboxKeysInDevelopment) {
   const std::string star = entry(
       "label = \"*\"\nenvironment = \"sandbox\"\nclasses = [\"move\"]\nofficers = 0\nrate = 9\n");
@@ -133,7 +178,15 @@ TEST(Ceiling, RefusesFilesThatSayTooMuchOrTooLittle) {
       {entry(good + "classes = [\"read\"]\nws_login = true\n"), "not supported yet"},
       {entry(good + "classes = [\"read\"]\ntypo = 1\n"), "unknown key"},
       {entry("label = \"desk.v\"\nenvironment = \"live\"\nclasses = [\"read\"]\n"), "environment"},
-      {entry("label = \"Desk\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"), "label"},
+      {entry("label = \"Desk\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"),
+       "exact CKA_LABEL"},
+      {entry("label = \"Desk.v1\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"), "label"},
+      {entry("label = \"" + std::string(33, 'n') +
+             ".v1\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"),
+       "label"},
+      {entry("label = \"" + std::string(32, 'n') +
+             ".v01\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"),
+       "label"},
       {entry("label = \"\"\nenvironment = \"sandbox\"\nclasses = [\"read\"]\n"), "label"},
       {entry("environment = \"sandbox\"\nclasses = [\"read\"]\n"), "missing key"},
       {entry(good + "classes = [\"read\"]\n") + entry(good + "classes = [\"read\"]\n"), "twice"},
