@@ -36,6 +36,11 @@ bool is_pin_refusal(CK_RV rv) {
          rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED;
 }
 
+bool is_withheld_attribute(CK_RV rv) {
+  return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE ||
+         rv == CKR_BUFFER_TOO_SMALL;
+}
+
 Remedy remedy(CK_RV rv) {
   switch (rv) {
     case CKR_KEY_HANDLE_INVALID:
@@ -99,21 +104,36 @@ Session::~Session() {
   functions()->C_CloseSession(handle_);
 }
 
+CK_RV Session::find_init(Template& match) const {
+  const CallDeadline guard = deadline();
+  return functions()->C_FindObjectsInit(handle_, match.data(), match.size());
+}
+
+CK_RV Session::find_more(std::span<CK_OBJECT_HANDLE> batch, CK_ULONG& count) const {
+  const CallDeadline guard = deadline();
+  return functions()->C_FindObjects(handle_, batch.data(), batch.size(), &count);
+}
+
+CK_RV Session::find_final() const {
+  const CallDeadline guard = deadline();
+  return functions()->C_FindObjectsFinal(handle_);
+}
+
+// A deadline per call: a signature may wait for this, and a token with many objects takes many
+// calls.
 Result<std::vector<CK_OBJECT_HANDLE>> Session::find(Template& match) const {
-  const CallDeadline guard = deadline(Pace::slow);
-  if (const CK_RV rv = functions()->C_FindObjectsInit(handle_, match.data(), match.size());
-      rv != CKR_OK)
+  if (const CK_RV rv = find_init(match); rv != CKR_OK)
     return fail(ck_error("cannot search the token", rv));
   std::vector<CK_OBJECT_HANDLE> found;
   std::array<CK_OBJECT_HANDLE, 256> batch;
   CK_RV rv = CKR_OK;
   while (found.size() <= kMostObjects) {
     CK_ULONG count = 0;
-    rv = functions()->C_FindObjects(handle_, batch.data(), batch.size(), &count);
+    rv = find_more(batch, count);
     if (rv != CKR_OK || count == 0) break;
     found.insert(found.end(), batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(count));
   }
-  const CK_RV last = functions()->C_FindObjectsFinal(handle_);
+  const CK_RV last = find_final();
   if (rv != CKR_OK) return fail(ck_error("cannot search the token", rv));
   if (last != CKR_OK) return fail(ck_error("cannot end a search on the token", last));
   if (found.size() > kMostObjects)
@@ -129,8 +149,9 @@ Result<Bytes> Session::attribute(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type
   if (const CK_RV rv = functions()->C_GetAttributeValue(handle_, object, &attribute, 1);
       rv != CKR_OK)
     return fail(ck_error("cannot read an attribute", rv));
+  // What the module should have said itself (section 5.7).
   if (attribute.ulValueLen > value.size())
-    return fail(Code::token_unavailable, "the token gave an attribute of impossible length");
+    return fail(ck_error("the token gave an attribute of impossible length", CKR_BUFFER_TOO_SMALL));
   value.resize(attribute.ulValueLen);
   return value;
 }

@@ -6,6 +6,7 @@
 #include <p11-kit/pkcs11.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,8 @@ enum class Remedy : std::uint8_t {
   new_worker,  // Session, login, module or device is lost; a fresh process starts from nothing.
 };
 Remedy remedy(CK_RV rv);
+// The object lacks the attribute, hides it, or has more of it than we would ever write.
+bool is_withheld_attribute(CK_RV rv);
 // The PIN is wrong, locked or impossible: another try would only bring the token nearer to its
 // lock.
 bool is_pin_refusal(CK_RV rv);
@@ -75,7 +78,7 @@ class Session {
 
   // Every object that matches, in the token's order. More than 65,536 are refused.
   Result<std::vector<CK_OBJECT_HANDLE>> find(Template& match) const;
-  // One attribute of at most 4,096 bytes.
+  // One attribute of at most 4,096 bytes; a longer one fails with CKR_BUFFER_TOO_SMALL.
   Result<Bytes> attribute(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) const;
   Result<bool> flag(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) const;
   // Whether CKA_VALUE comes out. No byte of it is kept.
@@ -94,6 +97,9 @@ class Session {
  private:
   Session(const Cryptoki& cryptoki, CK_SESSION_HANDLE handle)
       : cryptoki_{&cryptoki}, handle_{handle} {}
+  CK_RV find_init(Template& match) const;
+  CK_RV find_more(std::span<CK_OBJECT_HANDLE> batch, CK_ULONG& count) const;
+  CK_RV find_final() const;
   CK_FUNCTION_LIST* functions() const { return cryptoki_->functions_; }
   CallDeadline deadline(Pace pace = Pace::normal) const {
     return CallDeadline{*cryptoki_->timer_, pace};

@@ -1,7 +1,9 @@
 #include "hsm_signer/token/token_vault.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "hsm_signer/base/log.h"
 #include "hsm_signer/token/login.h"
 #include "hsm_signer/token/service_keys.h"
 
@@ -37,14 +39,26 @@ TokenVault::TokenVault(Session session, const Profile& profile, Bytes wrap_publi
       profile_{profile},
       wrap_public_der_{std::move(wrap_public_der)} {}
 
+Result<Bytes> TokenVault::name_part(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE_TYPE type) const {
+  auto value = session_.attribute(handle, type);
+  if (value || !is_withheld_attribute(value.error().ck_rv)) return value;
+  // Our own keys have both attributes to read, so this one is another program's and must not cost
+  // us ours. Empty is what no name of ours is.
+  if (!std::exchange(foreign_logged_, true))
+    log(Level::notice, "foreign_key",
+        "passed over, without a CKA_LABEL or CKA_ID that can be read: " +
+            ckr_name(value.error().ck_rv));
+  return Bytes{};
+}
+
 Result<std::vector<TokenVault::Seen>> TokenVault::scan() const {
   Template match;
   match.number(CKA_CLASS, CKO_SECRET_KEY).flag(CKA_TOKEN, true);
   TRY(const auto handles, session_.find(match));
   std::vector<Seen> seen;
   for (const CK_OBJECT_HANDLE handle : handles) {
-    auto label = session_.attribute(handle, CKA_LABEL);
-    auto id = session_.attribute(handle, CKA_ID);
+    auto label = name_part(handle, CKA_LABEL);
+    auto id = name_part(handle, CKA_ID);
     if (label && id) {
       seen.push_back({std::string{as_text(*label)}, *std::move(id), handle});
       continue;

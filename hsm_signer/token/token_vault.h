@@ -35,6 +35,8 @@ class TokenVault final : public Vault {
     KeyRef key;
     CK_OBJECT_HANDLE handle;
   };
+  // CKA_LABEL or CKA_ID; empty where an object keeps it to itself.
+  Result<Bytes> name_part(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE_TYPE type) const;
   // One search for all: SoftHSM takes as long for one key as for every key.
   Result<std::vector<Seen>> scan() const;
   Result<CK_OBJECT_HANDLE> locate(const ObjectName& object) const;
@@ -48,6 +50,7 @@ class TokenVault final : public Vault {
   const Profile& profile_;
   Bytes wrap_public_der_;
   std::unordered_map<std::string, Proven> proven_;  // By label.
+  mutable bool foreign_logged_ = false;             // Once is enough; scans are many.
 };
 
 }  // namespace hsm::token

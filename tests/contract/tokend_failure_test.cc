@@ -155,25 +155,45 @@ TEST(TokendFailure, SaysThatTheUriMatchesTwoTokens) {
   EXPECT_THAT(refusal_of(host.socket()).sentence(), HasSubstr("more than one token"));
 }
 
+// Another program with the PIN makes a key.
+int make_foreign_key(const TokenHost& host, const std::string& id, const std::string& label) {
+  std::string pin;
+  std::getline(std::ifstream{host.dir() + "/pin"}, pin);
+  const std::string command =
+      "SOFTHSM2_CONF=" + host.dir() + "/softhsm2.conf PIN=" + pin + " pkcs11-tool --module " +
+      test::kSoftHsmModule +
+      " --token-label desk --login --pin env:PIN --keygen --key-type GENERIC:48 --sensitive --id " +
+      id + " --label " + label + " >/dev/null 2>&1";
+  return std::system(command.c_str());
+}
+
 TEST(TokendFailure, QuarantinesADuplicateLabelAndServesTheOthers) {
   TokenHost host;
   host.start();
   const ObjectName other{"desk-b.trade.v1", 2};
   ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
   ASSERT_THAT(host.import(other, kSecret), Succeeds());
-  // Another program with the PIN makes a second object of that label.
-  std::string pin;
-  std::getline(std::ifstream{host.dir() + "/pin"}, pin);
-  const std::string command =
-      "SOFTHSM2_CONF=" + host.dir() + "/softhsm2.conf PIN=" + pin + " pkcs11-tool --module " +
-      test::kSoftHsmModule +
-      " --token-label desk --login --pin env:PIN --keygen --key-type GENERIC:48"
-      " --sensitive --id 0077 --label desk-a.trade.v1 >/dev/null 2>&1";
-  ASSERT_EQ(std::system(command.c_str()), 0);
+  ASSERT_EQ(make_foreign_key(host, "0077", "desk-a.trade.v1"), 0);
   TokenClient client = host.client();
   EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()),
               ErrorIs(Code::quarantined, HasSubstr("share a label")));
   EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat(other)), Succeeds());
+}
+
+TEST(TokendFailure, PassesOverAForeignKeyWithoutALabelOfItsOwn) {
+  TokenHost host{{.workers = 1,
+                  .module = HSM_HANGING_MODULE,
+                  .module_env = {{"HSM_HANGING_MODULE", test::kSoftHsmModule},
+                                 {"HSM_WITHHOLD_LABEL", "foreign"}}}};
+  ASSERT_EQ(make_foreign_key(host, "0077", "foreign"), 0);
+  host.start();
+  ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
+  TokenClient client = host.client();
+  EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()), Succeeds());
+  EXPECT_TRUE(host.logs("foreign_key"));
+  // Its CKA_ID still counts: a token that knows keys by it would mix up the two.
+  EXPECT_THAT(host.import({"desk-b.trade.v1", 0x77}, kSecret),
+              ErrorIs(Code::usage, HasSubstr("CKA_ID already")));
 }
 
 TEST(TokendFailure, KillsAHungWorkerAndReplacesIt) {
@@ -197,6 +217,26 @@ TEST(TokendFailure, KillsAHungWorkerAndReplacesIt) {
   std::filesystem::remove(control / "hang");
   EXPECT_THAT(host.client().ask<wire::MacAnswer>(heartbeat()), Succeeds());
   EXPECT_NE(host.workers(), before);
+}
+
+TEST(TokendFailure, KillsAWorkerThatHangsInASearch) {
+  TempDir control;
+  TokenHost host{{.workers = 1,
+                  .module = HSM_HANGING_MODULE,
+                  .module_env = {{"HSM_HANGING_MODULE", test::kSoftHsmModule},
+                                 {"HSM_HANG_SEARCH_FILE", control / "hang"}},
+                  .more = "call_deadline_ms = 300\n"}};
+  host.start();
+  ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
+  TokenClient client = host.client();
+  std::ofstream{control / "hang"} << "now";
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()),
+              ErrorIs(Code::protocol_error, HasSubstr("closed")));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});
+  ASSERT_TRUE(host.logs("signal 9"));
+  std::filesystem::remove(control / "hang");
+  EXPECT_THAT(host.client().ask<wire::MacAnswer>(heartbeat()), Succeeds());
 }
 
 TEST(TokendFailure, ReplacesAKilledWorker) {

@@ -42,6 +42,14 @@ TEST(Ckr, TellsARefusedPinFromAnotherFailedLogin) {
     EXPECT_FALSE(is_pin_refusal(rv)) << ckr_name(rv);
 }
 
+TEST(Ckr, TellsAnAttributeThatAnObjectKeepsToItselfFromAnotherFailure) {
+  for (const CK_RV rv : {CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_SENSITIVE, CKR_BUFFER_TOO_SMALL})
+    EXPECT_TRUE(is_withheld_attribute(rv)) << ckr_name(rv);
+  for (const CK_RV rv : {CKR_OK, CKR_DEVICE_ERROR, CKR_SESSION_HANDLE_INVALID, CKR_GENERAL_ERROR,
+                         CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN, CKR_HOST_MEMORY})
+    EXPECT_FALSE(is_withheld_attribute(rv)) << ckr_name(rv);
+}
+
 TEST(Profile, IsKnownAndSupportedOrRefusedByName) {
   EXPECT_THAT(find_profile("softhsm"), Succeeds());
   EXPECT_THAT(find_profile("generic"), Succeeds());
