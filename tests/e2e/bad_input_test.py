@@ -8,15 +8,9 @@ import time
 import unittest
 
 import wire
-from harness import Directory, EndToEnd, program, test_user, wait_until
+from harness import Directory, EndToEnd, program, run_as, stopped, test_user, wait_until
 
 REQUEST = '{"request":"/v1/balances"}'
-
-
-def run_as(uid, code, *paths):
-    """A Python program under another uid, with wire.py where that uid can read it."""
-    return subprocess.run(["python3", "-c", code, *paths], user=uid, group=uid, extra_groups=[], capture_output=True,
-                          check=False, timeout=30)
 
 
 class Clients(EndToEnd):
@@ -163,6 +157,17 @@ class Clients(EndToEnd):
             kinds = [peer.receive() for _ in range(50)]
         for kind, _, fields in kinds:
             self.assertTrue(kind == 0x83 or fields[1] == b"deadline_exceeded", fields)
+
+    def test_a_token_that_stands_still_costs_no_more_than_the_deadline(self):
+        with stopped(self.at.workers()), wire.Peer(self.at.socket) as peer:
+            begun = time.monotonic()
+            answer = peer.ask("sign_request", {1: b"honest", 2: REQUEST.encode(), 3: wire.u32(200)})
+            took = time.monotonic() - begun
+        self.assertEqual(answer.get("code"), "deadline_exceeded", answer)
+        self.assertGreaterEqual(took, 0.19)
+        self.assertLess(took, 2)
+        wait_until(lambda: self.at.sign("honest", REQUEST, check=False).returncode == 0, what="it signs again")
+        self.at.verify_audit()
 
 
 class Tokens(unittest.TestCase):
@@ -327,12 +332,11 @@ class Tokens(unittest.TestCase):
     def test_a_killed_worker_is_replaced(self):
         at = self.own(workers=1)
         at.import_key("replaced", api_key="account-replaced")
-        (supervisor,) = at.pids("tokend")
-        before = set(at.children(supervisor))
+        before = set(at.workers())
         for worker in before:
             os.kill(worker, 9)
         wait_until(lambda: at.sign("replaced", REQUEST, check=False).returncode == 0, what="a new worker signs")
-        self.assertFalse(before & set(at.children(supervisor)))
+        self.assertFalse(before & set(at.workers()))
 
     def test_without_its_token_host_the_signer_says_so_at_once_and_recovers(self):
         at = self.own()

@@ -1,6 +1,7 @@
 """A development directory of its own for each test: real binaries, real SoftHSM token, everything in a temporary
 directory, every process started here ended by its pid."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -38,6 +39,24 @@ def wait_until(condition, seconds=20, what="condition"):
     raise AssertionError("not in %s s: %s" % (seconds, what))
 
 
+def run_as(uid, code, *args):
+    """A Python program under another uid."""
+    return subprocess.run(["python3", "-c", code, *args], user=uid, group=uid, extra_groups=[], capture_output=True,
+                          check=False, timeout=30)
+
+
+@contextlib.contextmanager
+def stopped(pids):
+    """These processes stand still: alive, and answering nothing."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 class Directory:
     """What `hsm-signerctl init` makes, with daemons running in it."""
 
@@ -58,6 +77,10 @@ class Directory:
     @property
     def socket(self):
         return self.file("run", "signer.sock")
+
+    @property
+    def admin_socket(self):
+        return self.file("run", "admin.sock")
 
     @property
     def token_socket(self):
@@ -100,6 +123,20 @@ class Directory:
     def children(self, pid):
         with open("/proc/%d/task/%d/children" % (pid, pid)) as text:
             return [int(child) for child in text.read().split()]
+
+    def workers(self, supervisor=None):
+        """Of the token host, once none comes or goes: the admin worker ends with each connection."""
+        supervisor = supervisor or self.pids("tokend")[0]
+        seen = []
+
+        def settled():
+            seen.append(self.children(supervisor))
+            return len(seen) > 5 and seen[-1] and all(now == seen[-1] for now in seen[-5:])
+        wait_until(settled, what="the workers stay the same")
+        return seen[-1]
+
+    def verify_audit(self):
+        return self.ctl("audit", "verify", self.file("audit"), "--key", self.file("audit.pub.pem"))
 
     def audit_records(self):
         records = []

@@ -35,6 +35,26 @@ def frame(kind, ident, fields):
     return u32(len(content)) + content
 
 
+def records(data):
+    """The records of a list field, each {tag: bytes}."""
+    out, at = [], 0
+    while at < len(data):
+        (size,) = struct.unpack_from("<I", data, at)
+        (count,) = struct.unpack_from("<H", data, at + 4)
+        out.append(tags(data[at + 6:at + 4 + size], count))
+        at += 4 + size
+    return out
+
+
+def tags(content, count):
+    at, fields = 0, {}
+    for _ in range(count):
+        tag, size = struct.unpack_from("<HI", content, at)
+        fields[tag] = content[at + 6:at + 6 + size]
+        at += 6 + size
+    return fields
+
+
 HELLO = frame("hello", 0, {1: u32(1), 2: b"e2e"})
 
 
@@ -84,12 +104,7 @@ class Peer:
     @staticmethod
     def parse(content):
         kind, _, count, ident = struct.unpack_from("<BBHQ", content)
-        at, fields = 12, {}
-        for _ in range(count):
-            tag, size = struct.unpack_from("<HI", content, at)
-            fields[tag] = content[at + 6:at + 6 + size]
-            at += 6 + size
-        return kind, ident, fields
+        return kind, ident, tags(content[12:], count)
 
     def ask(self, kind, fields, ident=1):
         """The answer's fields, or {'code':…, 'sentence':…} for an error."""
