@@ -76,8 +76,7 @@ struct KeyItem {
   std::string api_key_id;
   std::string roles;       // "trader,auditor"
   std::string nonce_form;  // "signer-ms"
-  std::string
-      classes;  // What rules allow this caller: "read,cancel"; endpoints allowed singly follow.
+  std::string classes;     // Of which rules allow this caller something: "read,cancel".
 
   bool operator==(const KeyItem&) const = default;
   template <class Self, class Visit>
