@@ -155,7 +155,8 @@ TEST(TokendFailure, SaysThatTheUriMatchesTwoTokens) {
   EXPECT_THAT(refusal_of(host.socket()).sentence(), HasSubstr("more than one token"));
 }
 
-// Another program with the PIN makes a key.
+// Another program with the PIN makes a key; while the host is down, since SoftHSM's processes read
+// each other's files half written now and then.
 int make_foreign_key(const TokenHost& host, const std::string& id, const std::string& label) {
   std::string pin;
   std::getline(std::ifstream{host.dir() + "/pin"}, pin);
@@ -173,7 +174,9 @@ TEST(TokendFailure, QuarantinesADuplicateLabelAndServesTheOthers) {
   const ObjectName other{"desk-b.trade.v1", 2};
   ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
   ASSERT_THAT(host.import(other, kSecret), Succeeds());
+  host.stop();
   ASSERT_EQ(make_foreign_key(host, "0077", "desk-a.trade.v1"), 0);
+  host.start();
   TokenClient client = host.client();
   EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()),
               ErrorIs(Code::quarantined, HasSubstr("share a label")));

@@ -134,6 +134,44 @@ class FirstSignature(EndToEnd):
         self.assertIn("sealed less far", refused.stderr.decode() + at.logs())
         at.ctl("down", check=False)
 
+    def test_a_lost_log_is_given_up_only_when_told_so_and_nonces_go_on(self):
+        at = self.own()
+        at.import_key("lost-log", api_key="account-lost-log")
+        before = int(at.sign("lost-log", '{"request":"/v1/balances"}')["nonce"])
+        at.ctl("down")
+        os.rename(at.file("audit"), at.file("evidence"))
+        self.assertNotEqual(at.ctl("up", check=False).returncode, 0)
+        self.assertIn("--audit-lost", at.logs())
+        at.ctl("down", check=False)
+        begun = subprocess.Popen([program("hsm-signerd"), "--config", at.file("signer.toml"), "--audit-lost"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(end, begun)
+        wait_until(lambda: at.ctl("ping", check=False).returncode == 0, what="a signer with a new log answers")
+        end(begun)
+        again = subprocess.run([program("hsm-signerd"), "--config", at.file("signer.toml"), "--audit-lost"],
+                               capture_output=True, check=False, timeout=30)
+        self.assertEqual(again.returncode, 2, again.stderr)
+        self.assertIn(b"empty audit directory", again.stderr)
+        at.ctl("up")
+        self.assertGreater(int(at.sign("lost-log", '{"request":"/v1/balances"}')["nonce"]), before)
+
+    def test_a_lost_state_lets_no_nonce_of_the_log_come_again(self):
+        at = self.own()
+        payload = '{"request":"/v1/balances","nonce":1700000000000}'
+        at.import_key("lost-state", api_key="account-lost-state", nonce="caller-ms")
+        at.sign("lost-state", payload, "--verbatim")
+        at.ctl("down")
+        for name in os.listdir(at.dir):
+            if name.startswith("state.db"):
+                os.remove(at.file(name))
+        at.ctl("up")
+        at.ctl("key", "check", "--mend", "--yes")  # The token's object, which this state does not know.
+        at.import_key("lost-state", api_key="account-lost-state", nonce="caller-ms")
+        refused = at.sign("lost-state", payload, "--verbatim", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(b"nonce_conflict", refused.stderr)
+        at.sign("lost-state", payload.replace("0000}", "0001}"), "--verbatim")
+
     def test_fsync_durability_answers_too_and_keeps_the_order_of_nonces(self):
         at = self.own(up=False)
         at.edit("policy.toml", "allow = ", 'durability = "fsync"\nallow = ')
