@@ -30,8 +30,8 @@ std::string range(std::uint64_t from, std::uint64_t to) {
 
 class Verifier {
  public:
-  Verifier(int segment, int checkpoints, const AuditKey& key)
-      : lines_{segment, kLineLimit}, notes_{checkpoints}, key_{key} {}
+  Verifier(int segment, int checkpoints, const AuditKey& key, WithoutSeal without_seal)
+      : lines_{segment, kLineLimit}, notes_{checkpoints}, key_{key}, without_seal_{without_seal} {}
 
   Result<Verified> run() {
     TRY_VOID(next_checkpoint());
@@ -188,7 +188,9 @@ class Verifier {
   void say_what_is_unsealed() {
     if (out_.unsealed == 0) return;
     const bool never = out_.sealed == 0;
-    add(never ? Severity::warning : Severity::note, kSegmentName, out_.sealed + 1,
+    const Severity worst =
+        without_seal_ == WithoutSeal::fails ? Severity::failure : Severity::warning;
+    add(never ? worst : Severity::note, kSegmentName, out_.sealed + 1,
         std::to_string(out_.unsealed) + " records from here on are under no checkpoint" +
             (never ? ": nothing proves this log" : " yet"));
   }
@@ -212,6 +214,7 @@ class Verifier {
   LineReader lines_;
   NoteReader notes_;
   const AuditKey& key_;
+  const WithoutSeal without_seal_;
   Tree tree_;
   Verified out_;
   std::string again_;
@@ -242,7 +245,8 @@ std::string_view name(Severity severity) {
   return "failure";
 }
 
-Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem) {
+Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
+                                  WithoutSeal without_seal) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
   if (::access((directory + "/audit-000002.jsonl").c_str(), F_OK) == 0)
     return fail(Code::usage, "logs of more than one segment are not supported yet", directory);
@@ -251,7 +255,7 @@ Result<Verified> verify_directory(const std::string& directory, std::string_view
   const std::string notes = directory + "/" + std::string{kCheckpointsName};
   const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
   TRY(const OwnedFd checkpoints, open_for_reading(absent ? "/dev/null" : notes));
-  return Verifier{segment.get(), checkpoints.get(), key}.run();
+  return Verifier{segment.get(), checkpoints.get(), key, without_seal}.run();
 }
 
 Result<void> verdict(const Verified& verified) {

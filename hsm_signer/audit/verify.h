@@ -44,9 +44,12 @@ struct Verified {
   bool ok() const { return failures == 0; }
 };
 
+// A log without any checkpoint that verifies: anybody could have written it.
+enum class WithoutSeal : bool { fails, passes };
 // Code::usage where there is nothing to read or the key is none; what is wrong inside the log is in
 // the findings.
-Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem);
+Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
+                                  WithoutSeal without_seal = WithoutSeal::fails);
 // verification_failed with the first failure and how many there are, for exit status 4.
 Result<void> verdict(const Verified& verified);
 

@@ -255,8 +255,20 @@ Result<Clock::Wall> parse_rfc3339(std::string_view text) {
   return time;
 }
 
+bool standard_descriptors_are_open() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0) return false;
+  }
+  return true;
+}
+
 Result<void> lock_down(LockMemory memory) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A log line is never to go into a socket that was opened where standard error had been.
+  while (!standard_descriptors_are_open()) {
+    if (::open("/dev/null", O_RDWR) < 0)
+      return fail(os_error(Code::internal, "cannot open", "/dev/null"));
+  }
   const rlimit none{0, 0};
   if (::setrlimit(RLIMIT_CORE, &none) != 0)
     return fail(os_error(Code::internal, "cannot forbid cores", "setrlimit"));

@@ -97,6 +97,9 @@ std::string rfc3339(Clock::Wall time);
 // Exactly that form, of years 1970 to 2261; invalid_payload otherwise.
 Result<Clock::Wall> parse_rfc3339(std::string_view text);
 
+// Whether 0, 1 and 2 are taken, so that no file or socket that is opened later becomes one of them.
+bool standard_descriptors_are_open();
+
 // Called first in main() of every process that sees keys, PINs or payloads: not dumpable, no core,
 // no new privileges; SIGPIPE is ignored. All memory is locked, now and later, where no limit binds
 // (RLIMIT_MEMLOCK unlimited, or CAP_IPC_LOCK, which must then be kept), and none elsewhere.

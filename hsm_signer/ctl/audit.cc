@@ -54,7 +54,10 @@ std::string verified_text(const audit::Verified& log) {
 
 Result<void> audit_verify(Context& context, const VerifyOptions& options) {
   TRY(const Bytes pem, read_file(options.key, kPemLimit));
-  TRY(const audit::Verified log, audit::verify_directory(options.directory, as_text(pem)));
+  TRY(const audit::Verified log,
+      audit::verify_directory(
+          options.directory, as_text(pem),
+          options.allow_unsealed ? audit::WithoutSeal::passes : audit::WithoutSeal::fails));
   context.answer(verified_json(log), verified_text(log));
   return audit::verdict(log);
 }

@@ -155,6 +155,8 @@ void add_audit_verbs(CLI::App& app, Commands& commands) {
                          "audit verify /var/lib/hsm-signer/audit --key audit.pub.pem");
   verify.add_option("DIR", commands.verify.directory, "The log's directory")->required();
   verify.add_option("--key", commands.verify.key, "audit.pub.pem")->required();
+  verify.add_flag("--allow-unsealed", commands.verify.allow_unsealed,
+                  "Pass a log without any checkpoint, which nothing proves");
   commands.choose(verify, &ctl::audit_verify, commands.verify);
 }
 
@@ -180,6 +182,20 @@ CLI::App& innermost(CLI::App& app) {
   return chosen.empty() ? app : innermost(*chosen.front());
 }
 
+// "key destroy", as one types it.
+std::string path_of(const CLI::App& app) {
+  const CLI::App* parent = app.get_parent();
+  if (parent == nullptr) return {};
+  return path_of(*parent) + app.get_name() + " ";
+}
+
+// "--deadline" of "Could not convert: --deadline = 1x": CLI11's own sentences repeat values.
+std::string option_of(std::string sentence) {
+  const std::size_t at = sentence.find("--");
+  if (at == std::string::npos) return "an argument";
+  return sentence.substr(at, sentence.find_first_of(" :=", at) - at);
+}
+
 std::vector<std::string> verbs_of(const CLI::App& app) {
   std::vector<std::string> verbs;
   for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
@@ -196,7 +212,7 @@ Error unexpected(CLI::App& app) {
   if (where.get_subcommands({}).empty())
     return {.code = Code::usage,
             .what = "one argument too many",
-            .detail = "see hsm-signerctl " + where.get_name() + " --help"};
+            .detail = "see hsm-signerctl " + path_of(where) + "--help"};
   const std::string near = nearest(word, verbs_of(where));
   return {.code = Code::usage,
           .what = "unknown verb",
@@ -213,10 +229,23 @@ Result<void> parse(CLI::App& app, int argc, const char* const* argv) {
   } catch (const CLI::Success&) {
     throw;
   } catch (const CLI::ParseError& error) {
-    // CLI11's own sentences repeat values.
-    return fail(Code::usage, "the arguments do not fit",
-                error.get_name() + "; see hsm-signerctl " + innermost(app).get_name() + " --help");
+    return fail(
+        Code::usage, "a value is missing or does not fit",
+        option_of(error.what()) + "; see hsm-signerctl " + path_of(innermost(app)) + "--help");
   }
+  return {};
+}
+
+// An empty name (a shell variable that is not set) would mean production.
+Result<void> check_globals(const CLI::App& app) {
+  for (const char* option : {"--dir", "--config", "--socket"}) {
+    const CLI::Option* given = app.get_option(option);
+    if (given->count() != 0 && given->results().back().empty())
+      return fail(Code::usage, "an empty value", option);
+  }
+  if (app.get_option("--dir")->count() != 0 && app.get_option("--config")->count() != 0)
+    return fail(Code::usage, "--dir and --config exclude each other",
+                "--dir DIR stands for --config DIR/signer.toml");
   return {};
 }
 
@@ -273,6 +302,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
     err << innermost(app).help();
     return exit_status(Code::usage);
   }
+  if (const auto fine = check_globals(app); !fine) return report(fine.error(), json, out, err);
   Context context{commands.globals, out, err};
   const Result<void> done = commands.chosen(context);
   if (done) return 0;

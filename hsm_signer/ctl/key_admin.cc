@@ -72,9 +72,10 @@ Result<void> confirm(const std::string& question) {
 Result<void> destroy_version(Context& context, client::Client& admin,
                              const wire::VersionItem& item) {
   TRY(const TokenConfig token, context.token(item.token));
+  // First of all: a key that cannot be destroyed now is not to be taken out of use.
+  TRY(client::Client token_admin, context.token_admin(token));
   if (item.state != name(VersionState::retired))
     TRY_VOID(change_version(admin, wire::Type::forget_key, item.key, item.version));
-  TRY(client::Client token_admin, context.token_admin(token));
   const wire::ObjectRef ref{.label = key_label(item.key, item.version), .cka_id = item.cka_id};
   TRY_VOID(token_admin.call<wire::Done>(wire::Type::destroy, ref));
   return change_version(admin, wire::Type::destroyed_key, item.key, item.version);
@@ -112,6 +113,8 @@ Result<std::vector<wire::VersionItem>> list_versions(client::Client& admin,
 Result<void> key_list(Context& context, const KeyOptions& options) {
   TRY(client::Client admin, context.admin());
   TRY(const std::vector<wire::VersionItem> versions, list_versions(admin, options.name));
+  if (versions.empty() && !options.name.empty())
+    return fail(Code::denied, "there is no such key", options.name);
   std::vector<std::vector<std::string>> rows{
       {"KEY", "VERSION", "STATE", "ENVIRONMENT", "API KEY", "ROLES", "NONCE", "TOKEN", "HEALTH"}};
   for (const wire::VersionItem& item : versions)

@@ -160,6 +160,8 @@ Result<void> key_check(Context& context, const KeyOptions& options) {
     }
     report(tally, finding, mended, options.yes);
   }
+  if (tally.items.empty() && !options.name.empty())
+    return fail(Code::denied, "there is no such key", options.name);
   std::vector<std::string> unseen;
   for (const std::string& sentence : looked.unseen) {
     tally.text += sentence + "\n";

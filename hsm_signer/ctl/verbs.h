@@ -71,6 +71,7 @@ Result<void> drain(Context& context);
 
 // audit.cc: offline, on a log or a copy of one.
 struct VerifyOptions {
+  bool allow_unsealed = false;
   std::string directory;
   std::string key;
 };

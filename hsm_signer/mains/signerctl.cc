@@ -4,12 +4,19 @@
 #include <iostream>
 
 #include "hsm_signer/base/log.h"
+#include "hsm_signer/base/os.h"
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/ctl/command_line.h"
 
 int main(int argc, char** argv) {
   hsm::set_log_name("hsm-signerctl");
   std::signal(SIGPIPE, SIG_IGN);
+  // The next descriptor opened would take its place: a signed answer once went into a socket.
+  if (!hsm::standard_descriptors_are_open()) {
+    std::cerr
+        << "hsm-signerctl: standard input, output or error is closed; give it /dev/null [usage]\n";
+    return hsm::exit_status(hsm::Code::usage);
+  }
   try {
     const int status = hsm::ctl::run(argc, argv, std::cout, std::cerr);
     // What was asked for has happened and nobody can read it: a script must not take that for

@@ -298,6 +298,17 @@ class Tokens(unittest.TestCase):
             text.write("%d\n" % pid)
         self.assertIn(b"stopped hsm-signerd", at.ctl("down").stdout)
 
+    def test_a_closed_standard_output_is_refused_before_anything_is_signed(self):
+        at = self.own()
+        at.import_key("closed", api_key="account-closed")
+        for closed in (">&-", ">&- 2>&-", "<&-"):
+            done = subprocess.run(["sh", "-c", 'exec "$0" --dir "$1" sign closed --request "$2" ' + closed,
+                                   program("hsm-signerctl"), at.dir, os.devnull], capture_output=True,
+                                  check=False, timeout=30)
+            self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertNotIn("client_broke_protocol", at.logs())
+        self.assertEqual([], [record for record in at.audit_records() if record["kind"] == "sign"])
+
     def test_what_cannot_be_written_to_standard_output_is_no_success(self):
         at = self.own()
         at.import_key("unread", api_key="account-unread")

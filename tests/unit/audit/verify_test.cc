@@ -79,11 +79,16 @@ TEST_F(Verification, CountsWhatASoundLogHolds) {
                      .sentence = "1 records from here on are under no checkpoint yet"}));
 }
 
-TEST_F(Verification, WarnsOfALogThatNothingProves) {
+TEST_F(Verification, DoesNotPassALogThatNothingProvesUnlessToldSo) {
   write_records(*open(), {start_record()});
-  EXPECT_THAT(verify().findings, warning_saying("nothing proves this log"));
+  const auto told_so = [this] {
+    return *verify_directory(directory_, key_.public_pem(), WithoutSeal::passes);
+  };
+  EXPECT_FALSE(verify().ok());
+  EXPECT_THAT(told_so().findings, warning_saying("nothing proves this log"));
   ASSERT_EQ(::unlink(notes_.c_str()), 0);
-  EXPECT_THAT(verify().findings, warning_saying("nothing proves this log"));
+  EXPECT_FALSE(verify().ok());
+  EXPECT_TRUE(told_so().ok());
 }
 
 TEST_F(Verification, RefusesToStartWithoutALogOrAKey) {

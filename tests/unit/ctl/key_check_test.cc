@@ -263,8 +263,19 @@ TEST_F(KeyCheckTest, AnOptionalNameMayBeOneOfAVerb) {
           EXPECT_EQ(ask.key, name);
           return Result<wire::VersionList>{wire::VersionList{.total = 0, .versions = {}}};
         });
-    EXPECT_EQ(ctl({"key", "list", name}).out, "no keys\n");
+    EXPECT_THAT(ctl({"key", "list", name}).err, HasSubstr(std::string{"no such key: "} + name));
   }
+}
+
+TEST_F(KeyCheckTest, DestroyTakesNothingOutOfUseWhenTheTokenHostIsAway) {
+  versions = {version(1, "active", "ok")};
+  token_admin.reset();
+  EXPECT_EQ(ctl({"key", "destroy", "desk-a.trade", "--version", "1", "--yes"}).status, 3);
+  EXPECT_THAT(changed, IsEmpty());
+}
+
+TEST_F(KeyCheckTest, CheckOfAKeyThatIsNotThereIsRefused) {
+  EXPECT_EQ(ctl({"key", "check", "desk-z"}).status, 1);
 }
 
 TEST_F(KeyCheckTest, ShowOfAKeyThatIsNotThereIsRefused) {
