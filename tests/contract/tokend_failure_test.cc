@@ -155,8 +155,8 @@ TEST(TokendFailure, SaysThatTheUriMatchesTwoTokens) {
   EXPECT_THAT(refusal_of(host.socket()).sentence(), HasSubstr("more than one token"));
 }
 
-// Another program with the PIN makes a key; while the host is down, since SoftHSM's processes read
-// each other's files half written now and then.
+// Another program with the PIN makes a key. While the host is down: beside running workers
+// pkcs11-tool failed once, and why was not found.
 int make_foreign_key(const TokenHost& host, const std::string& id, const std::string& label) {
   std::string pin;
   std::getline(std::ifstream{host.dir() + "/pin"}, pin);
