@@ -131,7 +131,7 @@ class Directory:
 
         def settled():
             seen.append(self.children(supervisor))
-            return len(seen) > 5 and seen[-1] and all(now == seen[-1] for now in seen[-5:])
+            return len(seen) > 5 and seen[-1] and all(workers == seen[-1] for workers in seen[-5:])
         wait_until(settled, what="the workers stay the same")
         return seen[-1]
 

@@ -116,6 +116,15 @@ TEST_F(NonceDeskTest, TakesNothingAtOrBelowWhatTheLogHolds) {
   EXPECT_THAT(admit(*mark, "5001"), ErrorIs(Code::nonce_conflict));
 }
 
+TEST_F(NonceDeskTest, TakesASleepOfTheMachineForNoStepOfItsClock) {
+  const auto mark = desk_->open(a_version("account-a", nonce::Form::signer_ms));
+  EXPECT_THAT(draw(*mark), Succeeds());
+  clock_.suspend(std::chrono::hours{8});
+  EXPECT_THAT(draw(*mark), Succeeds());
+  clock_.step_wall(std::chrono::hours{8});
+  EXPECT_THAT(draw(*mark), ErrorIs(Code::clock_skew));
+}
+
 TEST_F(NonceDeskTest, RefusesOneApiKeyIdInTwoForms) {
   ASSERT_THAT(desk_->open(a_version("account-a", nonce::Form::signer_ms)), Succeeds());
   EXPECT_FALSE(desk_->open(a_version("account-a", nonce::Form::caller_ms)).has_value());
