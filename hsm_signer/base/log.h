@@ -5,7 +5,14 @@
 
 namespace hsm {
 
-enum class Level : int { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };  // syslog(3)
+enum class Level : int {
+  alert = 1,
+  error = 3,
+  warning = 4,
+  notice = 5,
+  info = 6,
+  debug = 7
+};  // syslog(3)
 
 // Names this process in its lines: "hsm-tokend[desk] worker". Set once in main, before any log().
 void set_log_name(std::string_view name);

@@ -86,11 +86,13 @@ Error unfinished(const ImportOptions& options, const wire::Registered& version, 
   return why;
 }
 
-Result<void> import_and_activate(client::Client& admin, client::Client& token,
-                                 const ImportOptions& options, const wire::Registered& version,
-                                 const wire::WrappedKey& blob) {
+// Who decrypted the secret: "token" or "host".
+Result<std::string> import_and_activate(client::Client& admin, client::Client& token,
+                                        const ImportOptions& options,
+                                        const wire::Registered& version,
+                                        const wire::WrappedKey& blob) {
   const wire::Import ask{.label = version.label, .cka_id = version.cka_id, .blob = blob.encode()};
-  const auto imported = token.call<wire::KeyCheckAnswer>(ask);
+  const auto imported = token.call<wire::Imported>(ask);
   // While the connection stands, the token host has said no; when it is gone, nobody knows.
   if (!imported) {
     return fail(token.connected() ? give_up(admin, options, version, imported.error())
@@ -104,7 +106,7 @@ Result<void> import_and_activate(client::Client& admin, client::Client& token,
   const auto activated =
       change_version(admin, wire::Type::activate_key, options.name, version.version);
   if (!activated) return fail(unfinished(options, version, activated.error()));
-  return {};
+  return imported->decrypted_by;
 }
 
 }  // namespace
@@ -123,7 +125,11 @@ Result<void> key_import(Context& context, const ImportOptions& options) {
   TRY(client::Client token_admin, context.token_admin(token));
   TRY(const wire::Registered version,
       admin_call<wire::Registered>(admin, wire::Type::register_key, ask));
-  TRY_VOID(import_and_activate(admin, token_admin, options, version, blob));
+  TRY(const std::string by, import_and_activate(admin, token_admin, options, version, blob));
+  if (by == "host")
+    context.note(
+        "this token cannot unwrap: hsm-tokend decrypted the secret and had it in its memory "
+        "for an instant");
   Json json;
   json.text("key", options.name)
       .number("version", version.version)
@@ -132,6 +138,7 @@ Result<void> key_import(Context& context, const ImportOptions& options) {
       .text("token", token.name.value)
       .text("wrap_key", wire::fingerprint_text(blob.wrap_key))
       .text("key_check", hex_encode(blob.key_check))
+      .text("decrypted_by", by)
       .text("state", "active");
   context.answer(json, "key \"" + options.name + "\" version " + std::to_string(version.version) +
                            " is active (key check " + hex_encode(blob.key_check) + ")\n");

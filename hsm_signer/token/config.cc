@@ -113,6 +113,8 @@ Result<void> read_token(Reader& reader, Config& config) {
   TRY(const std::string profile, table.text("profile"));
   TRY(config.profile, reader.at("profile", find_profile(profile)));
   const Profile& p = *config.profile;
+  TRY(config.module_arguments, table.text_or("module_arguments", ""));
+  TRY(config.accept_unfit_token, table.boolean_or("accept_unfit_token", false));
   TRY(const auto workers, table.integer_or("workers", p.workers, 1, p.most_workers));
   TRY(const auto depth, table.integer_or("depth", p.depth, 1, p.depth));
   TRY(const auto limit, table.integer_or("call_deadline_ms", p.call_limit.count(), 10, 60'000));
@@ -139,6 +141,8 @@ Result<void> read_places(Reader& reader, Config& config) {
   TRY(config.ceilings, reader.path("ceilings"));
   TRY(config.wrap_public, reader.path("wrap_public"));
   TRY(config.audit_public, reader.path("audit_public"));
+  if (config.profile->way != SecretWay::decrypted_in_host) return {};
+  TRY(config.wrap_private, reader.path("wrap_private"));
   return {};
 }
 

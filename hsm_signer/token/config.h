@@ -23,7 +23,9 @@ struct Config {
   std::string token;  // As the signer and people call it.
   TokenUri uri;
   std::string module;
+  std::string module_arguments;  // pReserved of C_Initialize; most modules want none.
   const Profile* profile = nullptr;
+  bool accept_unfit_token = false;  // Production keys although profile->unfit says why not.
   std::uint32_t workers = 0;
   std::uint32_t depth = 0;
   std::chrono::milliseconds call_limit{};
@@ -37,6 +39,7 @@ struct Config {
   std::string state_dir;
   std::string ceilings;
   std::string wrap_public;
+  std::string wrap_private;  // Of a profile that decrypts in the host, else empty.
   std::string audit_public;
   // All of the environment that a worker has, besides LANG and TZ.
   std::vector<std::pair<std::string, std::string>> module_env;

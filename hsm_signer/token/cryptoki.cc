@@ -16,6 +16,12 @@ constexpr std::size_t kAttributeLimit = 4'096;
 // (tokens.md section 1.7), so there is always more room than the longest HMAC needs.
 constexpr std::size_t kMacBuffer = 128;
 
+// NSS has LibraryParameters where the standard has pReserved, and reads one more pointer behind it.
+struct InitializeArguments {
+  CK_C_INITIALIZE_ARGS standard;
+  void* behind;
+};
+
 CK_MECHANISM mechanism_of(CK_MECHANISM_TYPE type) { return {type, nullptr, 0}; }
 
 }  // namespace
@@ -41,30 +47,8 @@ bool is_withheld_attribute(CK_RV rv) {
          rv == CKR_BUFFER_TOO_SMALL;
 }
 
-Remedy remedy(CK_RV rv) {
-  switch (rv) {
-    case CKR_KEY_HANDLE_INVALID:
-    case CKR_OBJECT_HANDLE_INVALID:
-      return Remedy::find_again;
-    case CKR_SESSION_HANDLE_INVALID:
-    case CKR_SESSION_CLOSED:
-    case CKR_USER_NOT_LOGGED_IN:
-    case CKR_CRYPTOKI_NOT_INITIALIZED:
-    case CKR_DEVICE_ERROR:
-    case CKR_DEVICE_REMOVED:
-    case CKR_DEVICE_MEMORY:
-    case CKR_TOKEN_NOT_PRESENT:
-    case CKR_TOKEN_NOT_RECOGNIZED:
-    case CKR_OPERATION_ACTIVE:  // PKCS#11 v2.40 has no way to end an operation that is stuck.
-    case CKR_HOST_MEMORY:
-    case CKR_SLOT_ID_INVALID:
-      return Remedy::new_worker;
-    default:
-      return Remedy::none;
-  }
-}
-
-Result<Cryptoki> Cryptoki::load(const std::string& module_path, const KillTimer& timer) {
+Result<Cryptoki> Cryptoki::load(const std::string& module_path, const std::string& arguments,
+                                const KillTimer& timer) {
   const CallDeadline deadline{timer, Pace::slow};
   void* library = ::dlopen(module_path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -80,9 +64,11 @@ Result<Cryptoki> Cryptoki::load(const std::string& module_path, const KillTimer&
   CK_FUNCTION_LIST* functions = nullptr;
   if (const CK_RV rv = get_list(&functions); rv != CKR_OK || functions == nullptr)
     return fail(ck_error("C_GetFunctionList failed", rv));
-  CK_C_INITIALIZE_ARGS arguments{};
-  arguments.flags = CKF_OS_LOCKING_OK;
-  const CK_RV rv = functions->C_Initialize(&arguments);
+  InitializeArguments given{};
+  given.standard.flags = CKF_OS_LOCKING_OK;
+  std::string text = arguments;
+  if (!text.empty()) given.standard.pReserved = text.data();
+  const CK_RV rv = functions->C_Initialize(&given);
   // libp11 may have come first; either side tolerates the other.
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
     return fail(ck_error("the PKCS#11 module does not initialise", rv));
@@ -102,6 +88,16 @@ Session::~Session() {
   if (cryptoki_ == nullptr) return;
   const CallDeadline guard = deadline();
   functions()->C_CloseSession(handle_);
+}
+
+Result<void> Session::sees_private_objects() const {
+  const CallDeadline guard = deadline();
+  CK_SESSION_INFO info{};
+  if (const CK_RV rv = functions()->C_GetSessionInfo(handle_, &info); rv != CKR_OK)
+    return fail(ck_error("cannot ask for the state of the session", rv));
+  if (info.state != CKS_RW_USER_FUNCTIONS)
+    return fail(ck_error("the login to the token is lost", CKR_USER_NOT_LOGGED_IN));
+  return {};
 }
 
 CK_RV Session::find_init(Template& match) const {
@@ -211,6 +207,18 @@ Result<CK_OBJECT_HANDLE> Session::unwrap_oaep(CK_OBJECT_HANDLE wrap_key, ByteVie
                                             attributes.data(), attributes.size(), &key);
   if (rv != CKR_OK) return fail(ck_error("the token does not unwrap the key", rv));
   return key;
+}
+
+Result<CK_OBJECT_HANDLE> Session::create_object(Template& attributes,
+                                                const SecretBytes& value) const {
+  const CallDeadline guard = deadline();
+  std::vector<CK_ATTRIBUTE> all{attributes.data(), attributes.data() + attributes.size()};
+  // Not written to (section 5.7).
+  all.push_back({CKA_VALUE, const_cast<Byte*>(value.view().data()), value.size()});
+  CK_OBJECT_HANDLE object = 0;
+  const CK_RV rv = functions()->C_CreateObject(handle_, all.data(), all.size(), &object);
+  if (rv != CKR_OK) return fail(ck_error("the token does not take the key", rv));
+  return object;
 }
 
 Result<KeyPair> Session::generate_pair(CK_MECHANISM_TYPE type, Template& public_key,

@@ -25,14 +25,6 @@ Error ck_error(std::string_view what, CK_RV rv);
 // "CKR_PIN_INCORRECT"; "CKR_0x80000001" for what the table lacks.
 std::string ckr_name(CK_RV rv);
 
-// What helps after a CK_RV (tokens.md section 6).
-enum class Remedy : std::uint8_t {
-  none,        // The request's own fault, or nothing to be done here.
-  find_again,  // The handle died: another process deleted or re-made the object, or a logout came
-               // between.
-  new_worker,  // Session, login, module or device is lost; a fresh process starts from nothing.
-};
-Remedy remedy(CK_RV rv);
 // The object lacks the attribute, hides it, or has more of it than we would ever write.
 bool is_withheld_attribute(CK_RV rv);
 // The PIN is wrong, locked or impossible: another try would only bring the token nearer to its
@@ -43,8 +35,11 @@ bool is_pin_refusal(CK_RV rv);
 // and C_Finalize by one side ends the other (a worker leaves by _exit).
 class Cryptoki {
  public:
-  // token_unavailable where the file is missing, is no module or does not initialise.
-  static Result<Cryptoki> load(const std::string& module_path, const KillTimer& timer);
+  // `arguments`: what the module wants to be told in pReserved, NSS and yubihsm_pkcs11 for two;
+  // most want nothing. token_unavailable where the file is missing, is no module or does not
+  // initialise.
+  static Result<Cryptoki> load(const std::string& module_path, const std::string& arguments,
+                               const KillTimer& timer);
 
   const std::string& module_path() const { return module_path_; }
   const KillTimer& timer() const { return *timer_; }
@@ -76,6 +71,9 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
+  // CKR_USER_NOT_LOGGED_IN where the token would show its public objects only: a search says
+  // nothing of that.
+  Result<void> sees_private_objects() const;
   // Every object that matches, in the token's order. More than 65,536 are refused.
   Result<std::vector<CK_OBJECT_HANDLE>> find(Template& match) const;
   // One attribute of at most 4,096 bytes; a longer one fails with CKR_BUFFER_TOO_SMALL.
@@ -90,6 +88,8 @@ class Session {
   // share.
   Result<CK_OBJECT_HANDLE> unwrap_oaep(CK_OBJECT_HANDLE wrap_key, ByteView ciphertext,
                                        Template& attributes) const;
+  // C_CreateObject of `attributes` and CKA_VALUE, which is copied nowhere on the way.
+  Result<CK_OBJECT_HANDLE> create_object(Template& attributes, const SecretBytes& value) const;
   Result<KeyPair> generate_pair(CK_MECHANISM_TYPE mechanism, Template& public_key,
                                 Template& private_key) const;
   Result<void> destroy(CK_OBJECT_HANDLE object) const;

@@ -72,7 +72,9 @@ Result<void> Dispatcher::reply(const wire::FrameView& frame, const Result<Messag
 
 Result<void> Dispatcher::refuse(const wire::FrameView& frame, const Error& error, Bytes& out) {
   if (error.ck_rv != 0) log(Level::warning, "token_call_failed", error.sentence());
-  wants_replacement_ |= remedy(error.ck_rv) == Remedy::new_worker;
+  const Remedy helps = remedy(host_.profile.exceptions, error.ck_rv);
+  if (health_ == Health::sound && ends_the_worker(helps))
+    health_ = helps == Remedy::log_in_again ? Health::lost_login : Health::lost_module;
   return wire::encode(out, wire::Type::error, frame.id(), wire::to_failure(error));
 }
 
@@ -92,6 +94,28 @@ Result<void> Dispatcher::info(const wire::FrameView& frame, Bytes& out) {
   return reply(frame, Result<wire::Info>{host_.info}, out);
 }
 
+Result<void> Dispatcher::is_fit_for(const Ceiling& ceiling) const {
+  if (host_.profile.unfit.empty() || host_.accept_unfit_token ||
+      ceiling.environment == Environment::sandbox)
+    return {};
+  return fail(Code::denied, "this token is not fit for production keys",
+              std::string{host_.profile.unfit} +
+                  "; who knows and wants it writes accept_unfit_token = true");
+}
+
+// A module that begins to give wrong MACs says CKR_OK with each. What the token made since the last
+// canary may have been wrong and has left: the exchange refuses it.
+Result<void> Dispatcher::canary(const KeyRef& key) {
+  if (++since_canary_ < host_.profile.canary_every) return {};
+  since_canary_ = 0;
+  auto sang = host_.vault.canary(key);
+  if (sang || sang.error().code != Code::quarantined) return sang;
+  health_ = Health::wrong_macs;
+  log(Level::error, "canary_failed", sang.error().sentence());
+  return fail(Code::token_unavailable, "the token signs wrongly and is taken out of service",
+              sang.error().detail);
+}
+
 // Cheapest first, and nothing is charged or asked of the token for what would be refused anyway.
 Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) {
   if (!request.statements.empty())
@@ -100,10 +124,12 @@ Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) 
   TRY_VOID(check_object_name(key.object));
   const Ceiling& ceiling = host_.ceilings.of(request.label);
   TRY_VOID(judge(ceiling, request.message, host_.info.payload_limit));
+  TRY_VOID(is_fit_for(ceiling));
   TRY_VOID(host_.vault.find(key));
   // Of the key, not of its version: a draining version is no second allowance.
   TRY(const KeyLabel label, parse_key_label(request.label));
   TRY_VOID(host_.rates.take(label.name, ceiling.rate, host_.clock.steady()));
+  TRY_VOID(canary(key));
   TRY(const Mac mac, host_.vault.mac(key, request.message));
   ledger_.record(request.cka_id, request.message);
   return wire::MacAnswer{mac, ledger_.worker_id(), ledger_.counter(), ledger_.digest()};
@@ -160,11 +186,13 @@ Result<void> Dispatcher::import(const wire::FrameView& frame, Bytes& out) {
   TRY(const auto request, wire::decode<wire::Import>(frame));
   const auto blob = wire::WrappedKey::decode(request.blob);
   if (!blob) return refuse(frame, blob.error(), out);
-  const auto imported = host_.vault.import({request.label, request.cka_id}, *blob);
+  auto imported = is_fit_for(host_.ceilings.of(request.label));
+  if (imported) imported = host_.vault.import({request.label, request.cka_id}, *blob);
   if (!imported) return refuse(frame, imported.error(), out);
-  log(Level::notice, "key_imported", request.label);
+  const std::string by{host_.vault.decrypted_by()};
+  log(Level::notice, "key_imported", request.label + ", decrypted by the " + by);
   // import() has proved that the key in the token has this value.
-  return reply(frame, Result<wire::KeyCheckAnswer>{wire::KeyCheckAnswer{blob->key_check}}, out);
+  return reply(frame, Result<wire::Imported>{wire::Imported{blob->key_check, by}}, out);
 }
 
 Result<void> Dispatcher::destroy(const wire::FrameView& frame, Bytes& out) {

@@ -6,6 +6,7 @@
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/token/ceiling.h"
 #include "hsm_signer/token/ledger.h"
+#include "hsm_signer/token/profile.h"
 #include "hsm_signer/token/rates.h"
 #include "hsm_signer/token/vault.h"
 #include "hsm_signer/wire/frame.h"
@@ -31,6 +32,8 @@ struct Host {
   Role role;
   Vault& vault;
   ServiceKeys& service_keys;
+  const Profile& profile;
+  bool accept_unfit_token;
   const Ceilings& ceilings;
   Rates& rates;
   const Clock& clock;
@@ -50,8 +53,17 @@ class Dispatcher {
   bool greeted() const { return greeted_; }
   Role role() const { return host_.role; }
 
-  // Set once a PKCS#11 call has failed in a way that only a fresh process mends.
-  bool wants_replacement() const { return wants_replacement_; }
+  // What this worker has come to.
+  enum class Health : std::uint8_t {
+    sound,
+    lost_login,   // Only a fresh process mends it; the token can still be told goodbye.
+    lost_module,  // Only a fresh process mends it.
+    wrong_macs,   // The token signs wrongly: nobody may ask it any more.
+  };
+  Health health() const { return health_; }
+  bool wants_replacement() const { return health_ != Health::sound; }
+  // Whether the token has signed for it.
+  bool has_signed() const { return ledger_.counter() > 0; }
 
  private:
   struct Handler {
@@ -75,6 +87,8 @@ class Dispatcher {
   Result<void> wrap_key(const wire::FrameView& frame, Bytes& out);
 
   Result<wire::MacAnswer> judged_mac(const wire::MacRequest& request);
+  Result<void> is_fit_for(const Ceiling& ceiling) const;
+  Result<void> canary(const KeyRef& key);
   Result<wire::CheckpointSignature> judged_checkpoint(const std::string& text);
   template <class Message>
   Result<void> reply(const wire::FrameView& frame, const Result<Message>& result, Bytes& out);
@@ -83,7 +97,8 @@ class Dispatcher {
   Host host_;
   Ledger ledger_;
   bool greeted_ = false;
-  bool wants_replacement_ = false;
+  std::uint32_t since_canary_ = 0;
+  Health health_ = Health::sound;
 };
 
 }  // namespace hsm::token

@@ -20,7 +20,7 @@ bool Fleet::startable(Slot slot) const {
 }
 
 std::optional<Fleet::Slot> Fleet::next(Clock::Steady now) const {
-  if (latched_) return std::nullopt;
+  if (latched()) return std::nullopt;
   for (const Worker& worker : slots_) {
     if (worker.state == State::starting) return std::nullopt;
   }
@@ -32,7 +32,7 @@ std::optional<Fleet::Slot> Fleet::next(Clock::Steady now) const {
 
 std::optional<Clock::Steady> Fleet::wake_at() const {
   std::optional<Clock::Steady> earliest;
-  if (latched_) return earliest;
+  if (latched()) return earliest;
   for (Slot slot = 0; slot < slots_.size(); ++slot) {
     if (slots_[slot].state == State::starting) return std::nullopt;
     if (startable(slot) && (!earliest || slots_[slot].not_before < *earliest))
@@ -45,17 +45,21 @@ void Fleet::started(Slot slot) { slots_[slot].state = State::starting; }
 
 void Fleet::ready(Slot slot) {
   slots_[slot].state = State::ready;
-  slots_[slot].failures = 0;
   admin_was_ready_ |= slot == kAdmin;
-  if (!latched_) sentence_.clear();
+  if (!latched()) sentence_.clear();
 }
 
 void Fleet::failed(Slot, std::string sentence) {
-  if (!latched_) sentence_ = std::move(sentence);
+  if (!latched()) sentence_ = std::move(sentence);
 }
 
 void Fleet::pin_refused(Slot, std::string sentence) {
-  latched_ = true;
+  latched_ = "the token refused the PIN; correct it and restart hsm-tokend";
+  sentence_ = std::move(sentence);
+}
+
+void Fleet::taken_out(std::string sentence) {
+  latched_ = "the token signs wrongly and is out of service; find out why, then restart hsm-tokend";
   sentence_ = std::move(sentence);
 }
 
@@ -63,10 +67,14 @@ void Fleet::ended(Slot slot, Ending ending, Clock::Steady now) {
   Worker& worker = slots_[slot];
   worker.state = State::waiting;
   worker.not_before = now;
-  if (ending == Ending::clean) return;
+  if (ending == Ending::served) {
+    worker.failures = 0;
+    return;
+  }
   const auto pause =
       std::min(kLongestPause, kFirstPause * (1U << std::min(worker.failures, kDoublings)));
-  worker.not_before += std::max<std::chrono::milliseconds>(pause, restart_delay_);
+  const auto least = ending == Ending::died ? restart_delay_ : std::chrono::milliseconds{0};
+  worker.not_before += std::max<std::chrono::milliseconds>(pause, least);
   ++worker.failures;
   if (sentence_.empty()) sentence_ = "a worker of the token host died";
 }
@@ -82,8 +90,7 @@ std::optional<Error> Fleet::refusal(Role which) const {
     if (role(slot) == which && slots_[slot].state != State::waiting) return std::nullopt;
   }
   return Error{.code = Code::token_unavailable,
-               .what = latched_ ? "the token refused the PIN; correct it and restart hsm-tokend"
-                                : "the token host has no worker ready",
+               .what = latched() ? latched_ : "the token host has no worker ready",
                .detail = sentence_};
 }
 

@@ -38,15 +38,21 @@ class Fleet {
   // Before ended(): why it will not get ready.
   void failed(Slot slot, std::string sentence);
   void pin_refused(Slot slot, std::string sentence);
-  // Clean: it served its connection and logged out; the next follows at once. Else after a pause
-  // that doubles from 250 ms to 30 s until one gets ready again.
-  enum class Ending : bool { clean, died };
+  // The token has signed for it: whatever ends this worker, its next failure is the first.
+  void has_signed(Slot slot) { slots_[slot].failures = 0; }
+  // The token signs wrongly. Latched as a refused PIN is.
+  void taken_out(std::string sentence);
+  // served: its connection is closed; the next follows at once. Else after a pause that doubles
+  // from 250 ms to 30 s while workers of this slot fail one after the other, and not before the
+  // restart delay for who could not tell the token goodbye.
+  enum class Ending : std::uint8_t { served, logged_out, died };
   void ended(Slot slot, Ending ending, Clock::Steady now);
 
   bool all_ready() const;
   // Everything has been tried once: all are ready, or somebody is not and it is known why.
   bool settled() const { return all_ready() || !sentence_.empty(); }
-  bool latched() const { return latched_; }
+  // Nothing is started any more.
+  bool latched() const { return latched_ != nullptr; }
   // What to tell who connects while nobody of this role is there or about to be; else nothing.
   std::optional<Error> refusal(Role role) const;
 
@@ -62,8 +68,8 @@ class Fleet {
   std::vector<Worker> slots_;
   std::chrono::milliseconds restart_delay_;
   bool admin_was_ready_ = false;
-  bool latched_ = false;
-  std::string sentence_;  // Of the last failure, empty once a worker is ready.
+  const char* latched_ = nullptr;  // What is wrong and what to do, once it is.
+  std::string sentence_;           // Of the last failure, empty once a worker is ready.
 };
 
 }  // namespace hsm::token

@@ -118,7 +118,7 @@ void TokenAccess::logout() {
   ERR_clear_error();
 }
 
-Result<void> TokenAccess::load_service_keys() {
+Result<void> TokenAccess::load_service_keys(const Profile& profile) {
   const CallDeadline deadline{*impl_->timer, Pace::slow};
   ERR_clear_error();
   PKCS11_KEY* keys = nullptr;
@@ -128,10 +128,11 @@ Result<void> TokenAccess::load_service_keys() {
   TRY(PKCS11_KEY * audit, impl_->pick(kAuditKey, keys, size));
   impl_->audit = OwnedKey{PKCS11_get_private_key(audit), &EVP_PKEY_free};
   if (!impl_->audit) return fail(libp11_error("the audit key is not usable"));
+  TRY(impl_->audit_der, public_der(impl_->audit.get()));
+  if (profile.way != SecretWay::unwrapped_in_token) return {};
   TRY(PKCS11_KEY * wrap, impl_->pick(kWrapKey, keys, size));
   const OwnedKey wrap_public{PKCS11_get_public_key(wrap), &EVP_PKEY_free};
   TRY(impl_->wrap_der, public_der(wrap_public.get()));
-  TRY(impl_->audit_der, public_der(impl_->audit.get()));
   return {};
 }
 

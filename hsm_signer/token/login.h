@@ -10,6 +10,7 @@
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/token/cryptoki.h"
 #include "hsm_signer/token/pin.h"
+#include "hsm_signer/token/profile.h"
 #include "hsm_signer/token/uri.h"
 
 namespace hsm::token {
@@ -32,12 +33,13 @@ class TokenAccess {
   // afterwards.
   void logout();
 
-  // Reads the token's own keys (service_keys.h) anew.
-  Result<void> load_service_keys();
+  // Reads the token's own keys (service_keys.h) anew; the wrap key where `profile` has it there.
+  Result<void> load_service_keys(const Profile& profile);
   // ECDSA P-256 over SHA-256 of `text` by the audit key, DER.
   Result<Bytes> sign_with_audit_key(ByteView text) const;
   // SubjectPublicKeyInfo in DER.
   Result<Bytes> audit_public_key() const;
+  // Empty where the wrap key is not in the token.
   Result<Bytes> wrap_public_key() const;
 
  private:

@@ -93,8 +93,10 @@ Result<OwnedFd> accept_client(int listener, const std::vector<uid_t>& uids,
   return fail(Code::token_unavailable, "stopped before a client came");
 }
 
-Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& stop) {
+Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& stop,
+                   const std::function<Result<void>()>& first_signature) {
   wire::FrameBuffer in;
+  bool told = !first_signature;
   while (!dispatcher.wants_replacement()) {
     if (!stop.readable(connection, patience_ms(in, dispatcher))) {
       if (!StopSignal::came()) return fail(Code::protocol_error, "the peer fell silent");
@@ -107,6 +109,9 @@ Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& sto
     if (n == 0) return {};
     in.commit(static_cast<std::size_t>(n));
     TRY_VOID(answer_all(in, dispatcher, connection));
+    if (told || !dispatcher.has_signed()) continue;
+    told = true;
+    TRY_VOID(first_signature());
   }
   return {};
 }

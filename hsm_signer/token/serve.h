@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <vector>
 
 #include "hsm_signer/base/os.h"
@@ -30,6 +31,8 @@ Result<OwnedFd> accept_client(int listener, const std::vector<uid_t>& uids, cons
 // Answers until the peer closes, a stop signal comes or the dispatcher wants a fresh process.
 // protocol_error: the peer broke the protocol, was silent for 5 s before its hello or inside a
 // frame, or for 60 s on the admin socket.
-Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& stop);
+// `first_signature` is called once, after the first signature has left.
+Result<void> serve(int connection, Dispatcher& dispatcher, const StopSignal& stop,
+                   const std::function<Result<void>()>& first_signature = {});
 
 }  // namespace hsm::token

@@ -83,6 +83,7 @@ Result<void> ensure_service_keys(const Session& session, const Profile& profile)
     TRY_VOID(generate_audit_key(session));
     log(Level::notice, "audit_key_generated", "EC P-256 in the token");
   }
+  if (profile.way != SecretWay::unwrapped_in_token) return {};
   TRY(const auto wrap, find_private(session, kWrapKey));
   if (wrap.empty()) {
     TRY_VOID(generate_wrap_key(session, profile));

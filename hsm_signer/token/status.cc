@@ -15,21 +15,14 @@ Result<void> send_status(int pipe, const WorkerStatus& status) {
   return write_all(pipe, as_bytes(line), Code::internal, "the status pipe");
 }
 
-Result<WorkerStatus> parse_status(std::string_view text) {
-  const std::size_t end = text.find('\n');
-  if (end == std::string_view::npos || end == 0)
-    return fail(Code::internal, "a worker ended without a word");
-  const std::string sentence{text.substr(1, end - 1)};
-  switch (text.front()) {
-    case 'r':
-      return WorkerStatus{WorkerStatus::Kind::ready, {}};
-    case 'p':
-      return WorkerStatus{WorkerStatus::Kind::pin_refused, sentence};
-    case 'f':
-      return WorkerStatus{WorkerStatus::Kind::failed, sentence};
-    default:
-      return fail(Code::internal, "a worker sent a status that is none");
+Result<WorkerStatus> parse_status(std::string_view line) {
+  using Kind = WorkerStatus::Kind;
+  for (const Kind kind :
+       {Kind::ready, Kind::pin_refused, Kind::failed, Kind::has_signed, Kind::wrong_macs}) {
+    if (!line.empty() && line.front() == static_cast<char>(kind))
+      return WorkerStatus{kind, std::string{line.substr(1)}};
   }
+  return fail(Code::internal, "a worker sent a status that is none");
 }
 
 }  // namespace hsm::token

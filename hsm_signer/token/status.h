@@ -1,4 +1,5 @@
-// What a worker tells its supervisor over an inherited pipe, once: ready, or why not.
+// What a worker tells its supervisor over an inherited pipe, a line each: that it is ready, or why
+// not; later, that the token has signed for it, or signs wrongly.
 #pragma once
 
 #include <string>
@@ -9,15 +10,26 @@
 namespace hsm::token {
 
 struct WorkerStatus {
-  enum class Kind : char { ready = 'r', pin_refused = 'p', failed = 'f' };
+  enum class Kind : char {
+    ready = 'r',
+    pin_refused = 'p',
+    failed = 'f',
+    has_signed = 's',
+    wrong_macs = 'w'
+  };
   Kind kind = Kind::failed;
-  std::string sentence;  // Empty when ready.
+  std::string sentence;  // Empty when ready or has_signed.
 };
 
 // At most PIPE_BUF bytes, so that it arrives whole (pipe(7)).
 Result<void> send_status(int pipe, const WorkerStatus& status);
-// `text` is all that came until the pipe closed or its newline.
-Result<WorkerStatus> parse_status(std::string_view text);
+// `line` without its newline.
+Result<WorkerStatus> parse_status(std::string_view line);
+
+// Exit statuses of a worker. kLoggedOut: it failed, but the token has been told goodbye.
+inline constexpr int kExitServed = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitLoggedOut = 4;
 
 // Descriptors that a worker inherits, by number: neither its arguments nor its environment say
 // anything.

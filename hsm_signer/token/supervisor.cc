@@ -87,6 +87,8 @@ class Supervisor {
   void reap();
   void refuse(Role role);
   void report();
+  void take_out(const std::string& sentence);
+  void signal_all(int signal) const;
 
   const Config& config_;
   OwnedFd lock_;
@@ -139,7 +141,22 @@ void Supervisor::hear(Fleet::Slot slot, const WorkerStatus& status) {
       return;
     case WorkerStatus::Kind::failed:
       fleet_.failed(slot, status.sentence);
+      return;
+    case WorkerStatus::Kind::has_signed:
+      fleet_.has_signed(slot);
+      return;
+    case WorkerStatus::Kind::wrong_macs:
+      take_out(status.sentence);
   }
+}
+
+// One wrong MAC is enough: which of its answers were right, nobody can say any more. The admin
+// worker goes too, for what it would import would have to be proved by the same token.
+void Supervisor::take_out(const std::string& sentence) {
+  log(Level::alert, "token_taken_out",
+      sentence + "; nothing is signed until hsm-tokend is restarted");
+  fleet_.taken_out(sentence);
+  signal_all(SIGTERM);
 }
 
 void Supervisor::read_status(Fleet::Slot slot) {
@@ -150,11 +167,18 @@ void Supervisor::read_status(Fleet::Slot slot) {
     if (n < 0) return;  // The pipe is empty until the worker says more.
     if (n == 0) break;
     process.said.append(buffer.data(), static_cast<std::size_t>(n));
-    if (process.said.find('\n') == std::string::npos) continue;
-    if (const auto status = parse_status(process.said)) hear(slot, *status);
-    break;
+    for (std::size_t end = 0; (end = process.said.find('\n')) != std::string::npos;) {
+      if (const auto status = parse_status(process.said.substr(0, end))) hear(slot, *status);
+      process.said.erase(0, end + 1);
+    }
   }
   process.status.reset();
+}
+
+void Supervisor::signal_all(int signal) const {
+  for (const Process& process : processes_) {
+    if (process.pid != 0) ::kill(process.pid, signal);
+  }
 }
 
 void Supervisor::reap() {
@@ -164,8 +188,8 @@ void Supervisor::reap() {
     if (process.pid == 0 || ::waitpid(process.pid, &how, WNOHANG) != process.pid) continue;
     if (process.status.valid()) read_status(slot);  // Its last word may not have been read.
     process = {};
-    const bool clean = WIFEXITED(how) && WEXITSTATUS(how) == 0;
-    if (!clean) {
+    const int exited = WIFEXITED(how) ? WEXITSTATUS(how) : kExitFailed;
+    if (exited != kExitServed) {
       const std::string why = WIFSIGNALED(how) ? "signal " + std::to_string(WTERMSIG(how))
                                                : "status " + std::to_string(WEXITSTATUS(how));
       log(Level::warning, "worker_died",
@@ -173,7 +197,11 @@ void Supervisor::reap() {
                      ? " (a call into the module took too long?)"
                      : ""));
     }
-    fleet_.ended(slot, clean ? Fleet::Ending::clean : Fleet::Ending::died, clock_.steady());
+    fleet_.ended(slot,
+                 exited == kExitServed      ? Fleet::Ending::served
+                 : exited == kExitLoggedOut ? Fleet::Ending::logged_out
+                                            : Fleet::Ending::died,
+                 clock_.steady());
   }
 }
 
@@ -252,11 +280,6 @@ void Supervisor::stop() {
   const auto running = [this] {
     return std::any_of(processes_.begin(), processes_.end(),
                        [](const Process& p) { return p.pid != 0; });
-  };
-  const auto signal_all = [this](int signal) {
-    for (const Process& process : processes_) {
-      if (process.pid != 0) ::kill(process.pid, signal);
-    }
   };
   signal_all(SIGTERM);
   const auto deadline = clock_.steady() + kGrace;

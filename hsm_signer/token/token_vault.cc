@@ -10,14 +10,6 @@
 namespace hsm::token {
 namespace {
 
-// What tokens answer to a blob that is damaged or was wrapped to another key (tokens.md section 2:
-// SoftHSM the first, NSS the second and fourth, openCryptoki the others).
-bool blames_the_blob(CK_RV rv) {
-  return rv == CKR_GENERAL_ERROR || rv == CKR_WRAPPED_KEY_INVALID ||
-         rv == CKR_WRAPPED_KEY_LEN_RANGE || rv == CKR_DATA_LEN_RANGE || rv == CKR_FUNCTION_FAILED ||
-         rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE;
-}
-
 // No reuse of a template over two calls: modules may write to what they are given.
 Template hmac_key_template(const ObjectName& object, CK_KEY_TYPE type) {
   Template attributes;
@@ -34,10 +26,8 @@ std::string shown(const ObjectName& object) {
 
 }  // namespace
 
-TokenVault::TokenVault(Session session, const Profile& profile, Bytes wrap_public_der)
-    : session_{std::move(session)},
-      profile_{profile},
-      wrap_public_der_{std::move(wrap_public_der)} {}
+TokenVault::TokenVault(Session session, const Profile& profile, const WrapKey& wrap_key)
+    : session_{std::move(session)}, profile_{profile}, wrap_key_{wrap_key} {}
 
 Result<Bytes> TokenVault::name_part(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE_TYPE type) const {
   auto value = session_.attribute(handle, type);
@@ -65,7 +55,7 @@ Result<std::vector<TokenVault::Seen>> TokenVault::scan() const {
     }
     Error error = label ? std::move(id).error() : std::move(label).error();
     // Destroyed by another process since the search.
-    if (remedy(error.ck_rv) != Remedy::find_again) return fail(std::move(error));
+    if (remedy_of(error) != Remedy::find_again) return fail(std::move(error));
   }
   return seen;
 }
@@ -97,8 +87,10 @@ Result<CK_OBJECT_HANDLE> TokenVault::locate(const ObjectName& object) const {
   if (relatives > 1)
     return fail(Code::quarantined, "two objects of the token share a label or a CKA_ID",
                 shown(object));
-  if (found == nullptr)
+  if (found == nullptr) {
+    TRY_VOID(session_.sees_private_objects());
     return fail(Code::key_not_active, "the token holds no such key", shown(object));
+  }
   return found->handle;
 }
 
@@ -133,9 +125,20 @@ Result<Mac> TokenVault::mac(const KeyRef& key, ByteView message) {
   for (bool again = true;; again = false) {
     TRY(const CK_OBJECT_HANDLE handle, proven(key));
     auto mac = session_.hmac_sha384(handle, message);
-    if (mac || !again || remedy(mac.error().ck_rv) != Remedy::find_again) return mac;
-    forget(key.object);
+    if (mac || !again) return mac;
+    const Remedy helps = remedy_of(mac.error());
+    if (helps == Remedy::find_again)
+      forget(key.object);
+    else if (helps != Remedy::retry)
+      return mac;
   }
+}
+
+Result<void> TokenVault::canary(const KeyRef& key) {
+  TRY(const CK_OBJECT_HANDLE handle, proven(key));
+  TRY(const wire::KeyCheckValue value, key_check_of(handle));
+  if (equal_constant_time(value, key.key_check)) return {};
+  return fail(Code::quarantined, "a key that signed rightly signs wrongly now", shown(key.object));
 }
 
 Result<wire::KeyCheckValue> TokenVault::key_check(const ObjectName& object) {
@@ -145,20 +148,15 @@ Result<wire::KeyCheckValue> TokenVault::key_check(const ObjectName& object) {
 
 void TokenVault::forget(const ObjectName& object) { proven_.erase(object.label); }
 
-Result<CK_OBJECT_HANDLE> TokenVault::unwrap(const ObjectName& object,
-                                            const wire::WrappedKey& blob) const {
-  TRY(const CK_OBJECT_HANDLE wrap_key, find_wrap_key(session_));
+Result<CK_OBJECT_HANDLE> TokenVault::make_key(const ObjectName& object,
+                                              const wire::WrappedKey& blob) const {
   Error last;
   for (const CK_KEY_TYPE type : profile_.key_types) {
     Template attributes = hmac_key_template(object, type);
-    auto handle = session_.unwrap_oaep(wrap_key, blob.ciphertext, attributes);
+    auto handle = wrap_key_.make_key(session_, blob.ciphertext, attributes);
     if (handle) return handle;
     last = std::move(handle).error();
     if (last.ck_rv != CKR_ATTRIBUTE_VALUE_INVALID) break;  // Only this says "not this key type".
-  }
-  if (blames_the_blob(last.ck_rv)) {
-    last.code = Code::usage;
-    last.what = "the wrapped key does not unwrap: it is damaged or was made for another token";
   }
   return fail(std::move(last));
 }
@@ -188,7 +186,8 @@ Result<void> TokenVault::check_imported(CK_OBJECT_HANDLE handle, const ObjectNam
 
 Result<void> TokenVault::import(const ObjectName& object, const wire::WrappedKey& blob) {
   TRY_VOID(check_object_name(object));
-  if (blob.wrap_key != sha256(wrap_public_der_))
+  TRY(const Bytes wrap_public, wrap_key_.public_der());
+  if (blob.wrap_key != sha256(wrap_public))
     return fail(Code::usage, "this wrapped key is for another token",
                 "it was made for " + wire::fingerprint_text(blob.wrap_key));
   TRY(const std::vector<Seen> seen, scan());
@@ -198,7 +197,7 @@ Result<void> TokenVault::import(const ObjectName& object, const wire::WrappedKey
     if (other.label == object.label || other.id == id)
       return fail(Code::usage, "the token holds this label or CKA_ID already", shown(object));
   }
-  TRY(const CK_OBJECT_HANDLE handle, unwrap(object, blob));
+  TRY(const CK_OBJECT_HANDLE handle, make_key(object, blob));
   auto checked = check_imported(handle, object, blob);
   if (checked) return {};
   Error error = std::move(checked).error();
@@ -214,6 +213,9 @@ Result<void> TokenVault::destroy(const ObjectName& object) {
   return session_.destroy(handle);
 }
 
-Result<std::string> TokenVault::wrap_key_pem() { return public_key_pem(wrap_public_der_); }
+Result<std::string> TokenVault::wrap_key_pem() {
+  TRY(const Bytes der, wrap_key_.public_der());
+  return public_key_pem(der);
+}
 
 }  // namespace hsm::token

@@ -8,22 +8,25 @@
 #include "hsm_signer/token/cryptoki.h"
 #include "hsm_signer/token/profile.h"
 #include "hsm_signer/token/vault.h"
+#include "hsm_signer/token/wrap_key.h"
 
 namespace hsm::token {
 
 class TokenVault final : public Vault {
  public:
-  // `session` is logged in; `wrap_public_der` is the SubjectPublicKeyInfo of the token's wrap key.
-  TokenVault(Session session, const Profile& profile, Bytes wrap_public_der);
+  // `session` is logged in; `profile` and `wrap_key` outlive the vault.
+  TokenVault(Session session, const Profile& profile, const WrapKey& wrap_key);
 
   Result<std::vector<ObjectName>> list() override;
   Result<void> find(const KeyRef& key) override;
   Result<Mac> mac(const KeyRef& key, ByteView message) override;
+  Result<void> canary(const KeyRef& key) override;
   Result<wire::KeyCheckValue> key_check(const ObjectName& object) override;
   void forget(const ObjectName& object) override;
   Result<void> import(const ObjectName& object, const wire::WrappedKey& blob) override;
   Result<void> destroy(const ObjectName& object) override;
   Result<std::string> wrap_key_pem() override;
+  std::string_view decrypted_by() const override { return wrap_key_.decrypted_by(); }
 
  private:
   struct Seen {
@@ -41,14 +44,15 @@ class TokenVault final : public Vault {
   Result<std::vector<Seen>> scan() const;
   Result<CK_OBJECT_HANDLE> locate(const ObjectName& object) const;
   Result<CK_OBJECT_HANDLE> proven(const KeyRef& key);
-  Result<CK_OBJECT_HANDLE> unwrap(const ObjectName& object, const wire::WrappedKey& blob) const;
+  Result<CK_OBJECT_HANDLE> make_key(const ObjectName& object, const wire::WrappedKey& blob) const;
   Result<void> check_imported(CK_OBJECT_HANDLE handle, const ObjectName& object,
                               const wire::WrappedKey& blob) const;
   Result<wire::KeyCheckValue> key_check_of(CK_OBJECT_HANDLE handle) const;
+  Remedy remedy_of(const Error& error) const { return remedy(profile_.exceptions, error.ck_rv); }
 
   Session session_;
   const Profile& profile_;
-  Bytes wrap_public_der_;
+  const WrapKey& wrap_key_;
   std::unordered_map<std::string, Proven> proven_;  // By label.
   mutable bool foreign_logged_ = false;             // Once is enough; scans are many.
 };

@@ -42,6 +42,9 @@ class Vault {
   virtual Result<void> find(const KeyRef& key) = 0;
   // HMAC-SHA384 over `message`; find() comes first by itself.
   virtual Result<Mac> mac(const KeyRef& key, ByteView message) = 0;
+  // Has a key that was found make its key-check value anew. quarantined: it is another than it was,
+  // so the token signs wrongly.
+  virtual Result<void> canary(const KeyRef& key) = 0;
   // Asks the token each time.
   virtual Result<wire::KeyCheckValue> key_check(const ObjectName& object) = 0;
   // Drops what is remembered of an object, so that the next use finds and proves it again.
@@ -54,6 +57,8 @@ class Vault {
   virtual Result<void> destroy(const ObjectName& object) = 0;
   // SubjectPublicKeyInfo in PEM of the key that blobs are wrapped to.
   virtual Result<std::string> wrap_key_pem() = 0;
+  // Who has the secret in its memory during import(): "token" or "host".
+  virtual std::string_view decrypted_by() const = 0;
 };
 
 // Key name and version of a label "name.vN".

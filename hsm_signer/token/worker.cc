@@ -64,12 +64,15 @@ class Worker {
 
   // Up to the point where a connection can be served.
   Result<void> prepare();
-  Result<void> run(const StopSignal& stop);
+  // Serves one; what to exit with.
+  Result<int> run(const StopSignal& stop);
 
  private:
   Result<void> open_token();
   Result<void> publish_keys();
+  Result<std::unique_ptr<WrapKey>> wrap_key() const;
   Result<wire::Info> info() const;
+  Result<void> serve_one(Dispatcher& dispatcher, const StopSignal& stop);
 
   Role role_;
   Config config_;
@@ -80,11 +83,12 @@ class Worker {
   std::optional<Cryptoki> cryptoki_;
   std::optional<TokenAccess> access_;
   std::optional<TokenServiceKeys> service_keys_;
+  std::unique_ptr<WrapKey> wrap_key_;
   std::optional<TokenVault> vault_;
 };
 
 Result<void> Worker::open_token() {
-  TRY(Cryptoki cryptoki, Cryptoki::load(config_.module, timer_));
+  TRY(Cryptoki cryptoki, Cryptoki::load(config_.module, config_.module_arguments, timer_));
   cryptoki_.emplace(std::move(cryptoki));
   TRY(TokenAccess access, TokenAccess::find(*cryptoki_, config_.uri));
   access_.emplace(std::move(access));
@@ -95,10 +99,26 @@ Result<void> Worker::open_token() {
 }
 
 Result<void> Worker::publish_keys() {
-  TRY(const Bytes wrap, access_->wrap_public_key());
   TRY(const Bytes audit, access_->audit_public_key());
-  TRY_VOID(publish(config_.wrap_public, public_key_pem(wrap)));
-  return publish(config_.audit_public, public_key_pem(audit));
+  TRY_VOID(publish(config_.audit_public, public_key_pem(audit)));
+  if (config_.profile->way == SecretWay::linked) return {};
+  TRY(const Bytes wrap, wrap_key_->public_der());
+  return publish(config_.wrap_public, public_key_pem(wrap));
+}
+
+Result<std::unique_ptr<WrapKey>> Worker::wrap_key() const {
+  if (role_ != Role::admin) return no_wrap_key("a signing worker imports nothing");
+  switch (config_.profile->way) {
+    case SecretWay::decrypted_in_host:
+      return wrap_key_in_file(config_.wrap_private);
+    case SecretWay::linked:
+      return no_wrap_key(
+          "keys of such a token are made with its own tools and linked, not imported");
+    case SecretWay::unwrapped_in_token:
+      break;
+  }
+  TRY(Bytes wrap, access_->wrap_public_key());
+  return wrap_key_in_token(std::move(wrap));
 }
 
 Result<void> Worker::prepare() {
@@ -109,11 +129,11 @@ Result<void> Worker::prepare() {
   rates_.emplace(std::move(rates));
   TRY_VOID(open_token());
   if (role_ == Role::admin) TRY_VOID(service_keys_->ensure());
-  TRY_VOID(access_->load_service_keys());
+  TRY_VOID(access_->load_service_keys(*config_.profile));
+  TRY(wrap_key_, wrap_key());
   if (role_ == Role::admin) TRY_VOID(publish_keys());
-  TRY(Bytes wrap, access_->wrap_public_key());
   TRY(Session session, Session::open(*cryptoki_, access_->slot()));
-  vault_.emplace(std::move(session), *config_.profile, std::move(wrap));
+  vault_.emplace(std::move(session), *config_.profile, *wrap_key_);
   TRY(const auto names, vault_->list());
   log(Level::info, "worker_ready", std::to_string(names.size()) + " keys in the token");
   return {};
@@ -131,26 +151,39 @@ Result<wire::Info> Worker::info() const {
                     .audit_key = std::move(audit)};
 }
 
-Result<void> Worker::run(const StopSignal& stop) {
+// A connection that ended badly is no failure of this worker.
+Result<void> Worker::serve_one(Dispatcher& dispatcher, const StopSignal& stop) {
+  const auto& uids = role_ == Role::signing ? config_.clients : config_.admin_clients;
+  const auto connection = accept_client(kListenFd, uids, stop);
+  if (!connection) return {};
+  const auto first_signature = [] {
+    return send_status(kStatusFd, {WorkerStatus::Kind::has_signed, {}});
+  };
+  if (const auto served = serve(connection->get(), dispatcher, stop, first_signature); !served)
+    log(Level::warning, "connection_closed", served.error().sentence());
+  if (dispatcher.health() != Dispatcher::Health::wrong_macs) return {};
+  return send_status(kStatusFd, {WorkerStatus::Kind::wrong_macs, "a key check failed"});
+}
+
+Result<int> Worker::run(const StopSignal& stop) {
   TRY(wire::Info description, info());
   Dispatcher dispatcher{Host{.role = role_,
                              .vault = *vault_,
                              .service_keys = *service_keys_,
+                             .profile = *config_.profile,
+                             .accept_unfit_token = config_.accept_unfit_token,
                              .ceilings = *ceilings_,
                              .rates = *rates_,
                              .clock = clock_,
                              .info = std::move(description)}};
   TRY_VOID(send_status(kStatusFd, {WorkerStatus::Kind::ready, {}}));
-  const auto& uids = role_ == Role::signing ? config_.clients : config_.admin_clients;
-  const auto connection = accept_client(kListenFd, uids, stop);
-  if (connection) {
-    if (const auto served = serve(connection->get(), dispatcher, stop); !served)
-      log(Level::warning, "connection_closed", served.error().sentence());
-  }
-  if (dispatcher.wants_replacement())
+  TRY_VOID(serve_one(dispatcher, stop));
+  if (dispatcher.health() == Dispatcher::Health::lost_module)
     return fail(Code::token_unavailable, "the token failed; a fresh worker is wanted");
   access_->logout();
-  return {};
+  if (dispatcher.wants_replacement())
+    log(Level::error, "worker_failed", "the token failed; a fresh worker is wanted");
+  return dispatcher.wants_replacement() ? kExitLoggedOut : kExitServed;
 }
 
 WorkerStatus status_of(const Error& error) {
@@ -158,7 +191,7 @@ WorkerStatus status_of(const Error& error) {
   return {pin ? WorkerStatus::Kind::pin_refused : WorkerStatus::Kind::failed, error.sentence()};
 }
 
-Result<void> worker_main(Role role) {
+Result<int> worker_main(Role role) {
   const StopSignal stop;
   for (const int fd : {kConfigFd, kListenFd, kStatusFd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   TRY_VOID(lock_down(LockMemory::where_allowed));  // The supervisor says where it is not.
@@ -171,7 +204,7 @@ Result<void> worker_main(Role role) {
   Worker& worker = *new Worker{role, std::move(config), std::move(timer)};
   if (auto prepared = worker.prepare(); !prepared) {
     TRY_VOID(send_status(kStatusFd, status_of(prepared.error())));
-    return prepared;
+    return fail(prepared.error());
   }
   return worker.run(stop);
 }
@@ -184,7 +217,7 @@ void run_worker(Role role) {
   if (!ended) log(Level::error, "worker_failed", ended.error().sentence());
   // No exit(): destructors of module and libp11 would run C_Finalize, and may hang without a
   // deadline.
-  ::_exit(ended ? 0 : 1);
+  ::_exit(ended ? *ended : kExitFailed);
 }
 
 }  // namespace hsm::token

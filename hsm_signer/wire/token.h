@@ -125,6 +125,19 @@ struct KeyCheckAnswer {
   }
 };
 
+// Answer to import. `decrypted_by`: "token" where the secret was unwrapped inside it, "host" where
+// hsm-tokend had it in its memory for an instant because the token cannot unwrap.
+struct Imported {
+  KeyCheck key_check{};
+  std::string decrypted_by;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key_check);
+    visit.required(2, self.decrypted_by);
+  }
+};
+
 // Only a well-formed checkpoint text is signed: ECDSA P-256 over SHA-256, DER.
 struct SignCheckpoint {
   static constexpr Type kType = Type::sign_checkpoint;

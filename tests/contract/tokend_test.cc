@@ -278,12 +278,12 @@ TEST_F(Tokend, RefusesBlobsThatAreTruncatedOrForAnotherToken) {
   const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
   const Bytes foreign = wire::wrap(*canonical, elsewhere)->encode();
   TokenClient admin = host_.admin();
-  EXPECT_THAT(admin.ask<wire::KeyCheckAnswer>(
-                  wire::Import{.label = "other.v1", .cka_id = 2, .blob = foreign}),
-              ErrorIs(Code::usage, HasSubstr("is for another token")));
+  EXPECT_THAT(
+      admin.ask<wire::Imported>(wire::Import{.label = "other.v1", .cka_id = 2, .blob = foreign}),
+      ErrorIs(Code::usage, HasSubstr("is for another token")));
   const Bytes cut{foreign.begin(), foreign.end() - 40};
   EXPECT_THAT(
-      admin.ask<wire::KeyCheckAnswer>(wire::Import{.label = "other.v1", .cka_id = 2, .blob = cut}),
+      admin.ask<wire::Imported>(wire::Import{.label = "other.v1", .cka_id = 2, .blob = cut}),
       ErrorIs(Code::usage, HasSubstr("truncated")));
 }
 
@@ -303,7 +303,8 @@ TEST_F(Tokend, KeepsKeysOverARestart) {
 }
 
 TEST_F(Tokend, OnlyWorkersHaveTheModuleMapped) {
-  ASSERT_TRUE(host_.logs(": ready"));
+  // The admin worker that took the import has been replaced by then.
+  ASSERT_TRUE(host_.logs("worker_ready", 4));
   EXPECT_THAT(slurp("/proc/" + std::to_string(host_.pid()) + "/maps"),
               ::testing::Not(HasSubstr("softhsm")));
   const auto workers = host_.workers();
@@ -313,6 +314,7 @@ TEST_F(Tokend, OnlyWorkersHaveTheModuleMapped) {
 }
 
 TEST_F(Tokend, NeitherPinNorConfigurationIsInArgumentsOrEnvironment) {
+  ASSERT_TRUE(host_.logs("worker_ready", 4));
   const std::string pin = slurp(host_.dir() + "/pin").substr(0, 32);
   ASSERT_EQ(pin.size(), 32U);
   std::vector<pid_t> all = host_.workers();

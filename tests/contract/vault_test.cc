@@ -44,12 +44,13 @@ class SoftHsmWorld {
  public:
   SoftHsmWorld() : timer_{*KillTimer::create({})} {
     token_.use_in_this_process();
-    cryptoki_.emplace(*Cryptoki::load(test::kSoftHsmModule, timer_));
+    cryptoki_.emplace(*Cryptoki::load(test::kSoftHsmModule, {}, timer_));
     access_.emplace(*TokenAccess::find(*cryptoki_, *TokenUri::parse(token_.uri())));
     EXPECT_THAT(access_->login(*read_pin(token_.pin_file())), Succeeds());
     const auto session = Session::open(*cryptoki_, access_->slot());
     EXPECT_THAT(ensure_service_keys(*session, *profile()), Succeeds());
-    EXPECT_THAT(access_->load_service_keys(), Succeeds());
+    EXPECT_THAT(access_->load_service_keys(*profile()), Succeeds());
+    wrap_key_ = wrap_key_in_token(*access_->wrap_public_key());
   }
   static SoftHsmWorld& get() {
     static SoftHsmWorld world;
@@ -58,12 +59,14 @@ class SoftHsmWorld {
   static const Profile* profile() { return *find_profile("softhsm"); }
   const Cryptoki& cryptoki() const { return *cryptoki_; }
   const TokenAccess& access() const { return *access_; }
+  const WrapKey& wrap_key() const { return *wrap_key_; }
 
  private:
   test::SoftToken token_;
   KillTimer timer_;
   std::optional<Cryptoki> cryptoki_;
   std::optional<TokenAccess> access_;
+  std::unique_ptr<WrapKey> wrap_key_;
 };
 
 class SoftHsmBench final : public Bench {
@@ -71,7 +74,7 @@ class SoftHsmBench final : public Bench {
   SoftHsmBench()
       : slot_{SoftHsmWorld::get().access().slot()},
         vault_{*Session::open(SoftHsmWorld::get().cryptoki(), slot_), *SoftHsmWorld::profile(),
-               *SoftHsmWorld::get().access().wrap_public_key()} {}
+               SoftHsmWorld::get().wrap_key()} {}
   Vault& vault() override { return vault_; }
   void plant(const ObjectName& object, ByteView key) override {
     test::plant_key(slot_, object, key);
@@ -369,7 +372,7 @@ TEST_F(SoftHsmImport, TheAuditKeySignsVerifiably) {
 TEST_F(SoftHsmImport, AFailedCallKeepsTheNameOfItsCkr) {
   const auto mac = session_.hmac_sha384(0x7fffffff, as_bytes("x"));
   ASSERT_THAT(mac, ErrorIs(Code::token_unavailable, HasSubstr("HANDLE_INVALID")));
-  EXPECT_EQ(remedy(mac.error().ck_rv), Remedy::find_again);
+  EXPECT_EQ(remedy({}, mac.error().ck_rv), Remedy::find_again);
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ void for_each_message(Visit&& visit) {
   both.template operator()<SignCheckpoint, CheckpointSignature>(Type::sign_checkpoint,
                                                                 "sign_checkpoint");
   both.template operator()<UsageQuery, Usage>(Type::usage, "usage");
-  both.template operator()<Import, KeyCheckAnswer>(Type::import, "import");
+  both.template operator()<Import, Imported>(Type::import, "import");
   both.template operator()<ObjectRef, Done>(Type::destroy, "destroy");
   both.template operator()<Generate, Done>(Type::generate, "generate");
   both.template operator()<WrapKeyQuery, PublicKeyAnswer>(Type::wrap_key, "wrap_key");

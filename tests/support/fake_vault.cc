@@ -26,6 +26,19 @@ struct FakeVault::Impl {
   std::map<std::string, std::pair<KeyRef, int>> proven{};
   std::optional<Error> next{};
   int last_handle = 0;
+  bool lies = false;
+
+  Mac sign(const Object& object, ByteView message) const {
+    Mac mac = hmac_sha384(object.key, message);
+    if (lies) mac[0] ^= 1;
+    return mac;
+  }
+  wire::KeyCheckValue key_check(const Object& object) const {
+    const Mac mac = sign(object, as_bytes(wire::kKeyCheckText));
+    wire::KeyCheckValue value;
+    std::copy_n(mac.begin(), value.size(), value.begin());
+    return value;
+  }
 
   const Object* by_handle(int handle) const {
     for (const Object& object : objects) {
@@ -56,7 +69,7 @@ struct FakeVault::Impl {
     }
     proven.erase(key.object.label);
     TRY(const Object* object, locate(key.object));
-    if (wire::key_check_value(object->key) != key.key_check)
+    if (key_check(*object) != key.key_check)
       return fail(Code::quarantined, "another key than was registered", key.object.label);
     proven[key.object.label] = {key, object->handle};
     return object;
@@ -106,12 +119,20 @@ Result<void> FakeVault::find(const KeyRef& key) {
 Result<Mac> FakeVault::mac(const KeyRef& key, ByteView message) {
   TRY(const auto* object, impl_->prove(key));
   if (impl_->next) return fail(*std::exchange(impl_->next, std::nullopt));
-  return hmac_sha384(object->key, message);
+  return impl_->sign(*object, message);
 }
+
+Result<void> FakeVault::canary(const KeyRef& key) {
+  TRY(const auto* object, impl_->prove(key));
+  if (impl_->key_check(*object) == key.key_check) return {};
+  return fail(Code::quarantined, "a key that signed rightly signs wrongly now", key.object.label);
+}
+
+void FakeVault::lie() { impl_->lies = true; }
 
 Result<wire::KeyCheckValue> FakeVault::key_check(const ObjectName& name) {
   TRY(const auto* object, impl_->locate(name));
-  return wire::key_check_value(object->key);
+  return impl_->key_check(*object);
 }
 
 void FakeVault::forget(const ObjectName& name) { impl_->proven.erase(name.label); }

@@ -55,16 +55,15 @@ void TokenHost::start() {
   std::string variables = "SOFTHSM2_CONF = \"" + token_.conf() + "\"";
   for (const auto& [name, value] : options_.module_env)
     variables += ", " + name + " = \"" + value + "\"";
-  write("desk.toml",
-        "version = 1\nmode = \"development\"\ntoken = \"desk\"\nprofile = \"softhsm\"\nuri = \"" +
-            options_.uri + "\"\nmodule = \"" + options_.module +
-            "\"\nworkers = " + std::to_string(options_.workers) +
-            "\npin_source = \"file:pin\"\nsocket = \"desk.sock\"\nadmin_socket = "
-            "\"desk.admin.sock\"\n"
-            "state_dir = \"state\"\nceilings = \"ceilings.toml\"\nwrap_public = "
-            "\"wrap-desk.pub.pem\"\n"
-            "audit_public = \"audit.pub.pem\"\nmodule_env = { " +
-            variables + " }\n" + options_.more);
+  write("desk.toml", "version = 1\nmode = \"development\"\ntoken = \"desk\"\nprofile = \"" +
+                         options_.profile + "\"\nuri = \"" + options_.uri + "\"\nmodule = \"" +
+                         options_.module + "\"\nworkers = " + std::to_string(options_.workers) +
+                         "\npin_source = \"file:pin\"\nsocket = \"desk.sock\"\nadmin_socket = "
+                         "\"desk.admin.sock\"\n"
+                         "state_dir = \"state\"\nceilings = \"ceilings.toml\"\nwrap_public = "
+                         "\"wrap-desk.pub.pem\"\n"
+                         "audit_public = \"audit.pub.pem\"\nmodule_env = { " +
+                         variables + " }\n" + options_.more);
   write("ceilings.toml", options_.ceilings);
   pid_ = ::fork();
   if (pid_ != 0) return;
@@ -128,7 +127,7 @@ Result<void> TokenHost::import(const token::ObjectName& object, std::string_view
   TRY(const auto pem, host.ask<wire::PublicKeyAnswer>(wire::WrapKeyQuery{}));
   TRY(const SecretBytes canonical, wire::canonical_secret(SecretBytes::copy_of(as_bytes(secret))));
   TRY(const auto blob, wire::wrap(canonical, pem.pem));
-  TRY_VOID(host.ask<wire::KeyCheckAnswer>(
+  TRY_VOID(host.ask<wire::Imported>(
       wire::Import{.label = object.label, .cka_id = object.cka_id, .blob = blob.encode()}));
   return {};
 }

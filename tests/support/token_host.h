@@ -15,6 +15,7 @@ class TokenHost {
  public:
   // What the test wants otherwise than usual.
   struct Options {
+    std::string profile = "softhsm";
     unsigned workers = 2;
     std::string module = kSoftHsmModule;
     std::string uri = "pkcs11:token=desk";

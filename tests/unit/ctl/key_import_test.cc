@@ -35,12 +35,12 @@ class KeyImportTest : public PlayedDirectory {
     }
     import_with([this](const wire::Import& ask) {
       imported = ask;
-      return Result<wire::KeyCheckAnswer>{wire::KeyCheckAnswer{registered.key_check}};
+      return Result<wire::Imported>{wire::Imported{registered.key_check, "token"}};
     });
   }
 
-  void import_with(std::function<Result<wire::KeyCheckAnswer>(const wire::Import&)> answer) {
-    token_admin->on<wire::Import, wire::KeyCheckAnswer>(Type::import, std::move(answer));
+  void import_with(std::function<Result<wire::Imported>(const wire::Import&)> answer) {
+    token_admin->on<wire::Import, wire::Imported>(Type::import, std::move(answer));
   }
   std::vector<std::string> arguments(const std::vector<std::string>& more) const {
     std::vector<std::string> all{"key",       "import",        "desk-a.trade", "--api-key",
@@ -199,7 +199,7 @@ TEST_F(KeyImportTest, ABusySignerIsAskedAgain) {
 
 TEST_F(KeyImportTest, WhatTheTokenRefusesIsGivenUpAtTheSigner) {
   import_with([](const wire::Import&) {
-    return refusal<wire::KeyCheckAnswer>(Code::usage, "the label is taken");
+    return refusal<wire::Imported>(Code::usage, "the label is taken");
   });
   const Ran ran = import();
   EXPECT_EQ(ran.status, 2);
@@ -218,8 +218,7 @@ TEST_F(KeyImportTest, ALostTokenHostLeavesItStagedAndSaysHowToMend) {
 }
 
 TEST_F(KeyImportTest, AnotherKeyCheckValueFromTheTokenIsNotActivated) {
-  import_with(
-      [](const wire::Import&) { return Result<wire::KeyCheckAnswer>{wire::KeyCheckAnswer{}}; });
+  import_with([](const wire::Import&) { return Result<wire::Imported>{wire::Imported{}}; });
   const Ran ran = import();
   EXPECT_EQ(ran.status, 4);
   EXPECT_THAT(ran.err, HasSubstr("another secret"));

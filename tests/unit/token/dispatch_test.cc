@@ -40,6 +40,8 @@ class DispatchTest : public ::testing::Test {
     return Dispatcher{Host{.role = role,
                            .vault = vault_,
                            .service_keys = keys_,
+                           .profile = profile_,
+                           .accept_unfit_token = accept_unfit_,
                            .ceilings = ceilings_,
                            .rates = rates_,
                            .clock = clock_,
@@ -86,6 +88,8 @@ class DispatchTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  Profile profile_ = **find_profile("softhsm");
+  bool accept_unfit_ = false;
   test::FakeVault vault_;
   FakeServiceKeys keys_;
   Ceilings ceilings_ = *Ceilings::parse(kCeilings, "ceilings.toml", Mode::production);
@@ -225,11 +229,73 @@ TEST_F(DispatchTest, PagesAListOfObjects) {
 
 TEST_F(DispatchTest, RefusesADamagedBlobWithoutTouchingTheToken) {
   Dispatcher to = greeted(Role::admin);
-  EXPECT_THAT(
-      ask<wire::KeyCheckAnswer>(to, Type::import,
-                                wire::Import{.label = "x.v1", .cka_id = 2, .blob = Bytes(10, 0)}),
-      ErrorIs(Code::usage, HasSubstr("HSMWRAP1")));
+  EXPECT_THAT(ask<wire::Imported>(to, Type::import,
+                                  wire::Import{.label = "x.v1", .cka_id = 2, .blob = Bytes(10, 0)}),
+              ErrorIs(Code::usage, HasSubstr("HSMWRAP1")));
   EXPECT_EQ(vault_.list()->size(), 1U);
+}
+
+TEST_F(DispatchTest, TakesTheTokenOutAtTheFirstCanaryAfterItBeganToSignWrongly) {
+  profile_.canary_every = 3;
+  Dispatcher to = greeted(Role::signing);
+  const auto ask_mac = [&] {
+    clock_.advance(std::chrono::seconds{1});
+    return ask<wire::MacAnswer>(to, Type::mac, mac());
+  };
+  for (int i = 0; i < 4; ++i) ASSERT_THAT(ask_mac(), Succeeds());
+  vault_.lie();
+  ASSERT_THAT(ask_mac(), Succeeds()) << "what comes before the next canary has left";
+  EXPECT_EQ(to.health(), Dispatcher::Health::sound);
+  EXPECT_THAT(ask_mac(), ErrorIs(Code::token_unavailable, HasSubstr("signs wrongly")));
+  EXPECT_EQ(to.health(), Dispatcher::Health::wrong_macs);
+  EXPECT_TRUE(to.wants_replacement());
+}
+
+TEST_F(DispatchTest, TellsALostLoginFromALostModule) {
+  for (const auto& [rv, health] :
+       {std::pair{CKR_USER_NOT_LOGGED_IN, Dispatcher::Health::lost_login},
+        {CKR_DEVICE_ERROR, Dispatcher::Health::lost_module},
+        {CKR_GENERAL_ERROR, Dispatcher::Health::sound}}) {
+    Dispatcher to = greeted(Role::signing);
+    clock_.advance(std::chrono::seconds{1});
+    vault_.fail_next(ck_error("the token does not sign", rv));
+    EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), ErrorIs(Code::token_unavailable));
+    EXPECT_EQ(to.health(), health) << ckr_name(rv);
+  }
+}
+
+TEST_F(DispatchTest, KeepsAWorkerWhoseProfileSaysThatTheDeviceComesBack) {
+  profile_.exceptions = (*find_profile("yubihsm"))->exceptions;
+  Dispatcher to = greeted(Role::signing);
+  vault_.fail_next(ck_error("the token does not sign", CKR_DEVICE_REMOVED));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), ErrorIs(Code::token_unavailable));
+  EXPECT_FALSE(to.wants_replacement());
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+}
+
+TEST_F(DispatchTest, SignsWithNoProductionKeyOfATokenThatIsNotFitForIt) {
+  profile_.unfit = "it gives secrets away";
+  Dispatcher to = greeted(Role::signing);
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()),
+              ErrorIs(Code::denied, HasSubstr("it gives secrets away")));
+  accept_unfit_ = true;
+  Dispatcher accepting = greeted(Role::signing);
+  EXPECT_THAT(ask<wire::MacAnswer>(accepting, Type::mac, mac()), Succeeds());
+}
+
+TEST_F(DispatchTest, ImportsNoProductionKeyIntoATokenThatIsNotFitForIt) {
+  profile_.unfit = "it gives secrets away";
+  const auto blob = *wire::wrap(SecretBytes::copy_of(as_bytes(kSecret)), *vault_.wrap_key_pem());
+  const wire::Import other{.label = "other.v1", .cka_id = 2, .blob = blob.encode()};
+  Dispatcher to = greeted(Role::admin);
+  EXPECT_THAT(ask<wire::Imported>(to, Type::import, other),
+              ErrorIs(Code::denied, HasSubstr("accept_unfit_token")));
+  EXPECT_EQ(vault_.list()->size(), 1U);
+  accept_unfit_ = true;
+  Dispatcher accepting = greeted(Role::admin);
+  const auto imported = ask<wire::Imported>(accepting, Type::import, other);
+  ASSERT_THAT(imported, Succeeds());
+  EXPECT_EQ(imported->decrypted_by, "token");
 }
 
 }  // namespace

@@ -58,11 +58,11 @@ TEST_F(FleetTest, ReplacesAWorkerThatServedAtOnce) {
   start_all();
   EXPECT_TRUE(fleet_.all_ready());
   EXPECT_EQ(next(), std::nullopt);
-  fleet_.ended(2, Fleet::Ending::clean, clock_.steady());
+  fleet_.ended(2, Fleet::Ending::served, clock_.steady());
   EXPECT_EQ(next(), Slot{2});
 }
 
-TEST_F(FleetTest, DoublesThePauseUpToThirtySecondsUntilOneIsReady) {
+TEST_F(FleetTest, DoublesThePauseUpToThirtySecondsUntilOneHasSigned) {
   start_all();
   die(1);
   for (const auto pause :
@@ -78,6 +78,22 @@ TEST_F(FleetTest, DoublesThePauseUpToThirtySecondsUntilOneIsReady) {
   clock_.advance(30s);
   start_ready(1);
   die(1);
+  EXPECT_EQ(*fleet_.wake_at(), clock_.steady() + 30s) << "it got ready, and signed nothing";
+  clock_.advance(30s);
+  start_ready(1);
+  fleet_.has_signed(1);
+  die(1);
+  EXPECT_EQ(*fleet_.wake_at(), clock_.steady() + 250ms);
+}
+
+TEST_F(FleetTest, BeginsWithTheShortestPauseAgainAfterAConnectionWasServed) {
+  start_all();
+  die(1);
+  clock_.advance(250ms);
+  start_ready(1);
+  fleet_.ended(1, Fleet::Ending::served, clock_.steady());
+  start_ready(1);
+  die(1);
   EXPECT_EQ(*fleet_.wake_at(), clock_.steady() + 250ms);
 }
 
@@ -86,6 +102,27 @@ TEST_F(FleetTest, WaitsForTheDevicesSessionOfADeadWorkerToExpire) {
   start_all();
   die(1);
   EXPECT_EQ(*fleet_.wake_at(), clock_.steady() + 31s);
+}
+
+TEST_F(FleetTest, WaitsForNoDeviceSessionThatWasGivenBack) {
+  fleet_ = Fleet{1, 31s};
+  start_all();
+  fleet_.ended(1, Fleet::Ending::logged_out, clock_.steady());
+  EXPECT_EQ(*fleet_.wake_at(), clock_.steady() + 250ms);
+}
+
+TEST_F(FleetTest, StartsNobodyOnATokenThatSignsWrongly) {
+  start_all();
+  fleet_.taken_out("a key check failed");
+  for (const Slot slot : {0U, 1U, 2U, 3U})
+    fleet_.ended(slot, Fleet::Ending::served, clock_.steady());
+  clock_.advance(24h);
+  EXPECT_EQ(next(), std::nullopt);
+  EXPECT_EQ(fleet_.wake_at(), std::nullopt);
+  for (const Role role : {Role::signing, Role::admin})
+    EXPECT_THAT(fleet_.refusal(role)->sentence(),
+                ::testing::AllOf(HasSubstr("signs wrongly"), HasSubstr("a key check failed"),
+                                 HasSubstr("restart")));
 }
 
 TEST_F(FleetTest, StartsNobodyAfterARefusedPin) {
@@ -97,13 +134,13 @@ TEST_F(FleetTest, StartsNobodyAfterARefusedPin) {
   EXPECT_TRUE(fleet_.latched());
   EXPECT_EQ(next(), std::nullopt);
   EXPECT_EQ(fleet_.wake_at(), std::nullopt);
-  fleet_.ended(0, Fleet::Ending::clean, clock_.steady());
+  fleet_.ended(0, Fleet::Ending::served, clock_.steady());
   EXPECT_EQ(next(), std::nullopt) << "not even after a clean end";
 }
 
 TEST_F(FleetTest, KeepsTheSentenceOfARefusedPinOverLaterFailures) {
   start_all();
-  fleet_.ended(1, Fleet::Ending::clean, clock_.steady());
+  fleet_.ended(1, Fleet::Ending::served, clock_.steady());
   fleet_.started(1);
   fleet_.pin_refused(1, "CKR_PIN_INCORRECT");
   die(1);

@@ -46,11 +46,13 @@ TEST(Ledger, WritesAUsageTextThatIsNoCheckpoint) {
 }
 
 TEST(WorkerStatus, IsALineWithAKind) {
-  EXPECT_EQ(parse_status("r\n")->kind, WorkerStatus::Kind::ready);
-  const auto refused = parse_status("pCKR_PIN_INCORRECT\n");
+  EXPECT_EQ(parse_status("r")->kind, WorkerStatus::Kind::ready);
+  EXPECT_EQ(parse_status("s")->kind, WorkerStatus::Kind::has_signed);
+  EXPECT_EQ(parse_status("wa key check failed")->kind, WorkerStatus::Kind::wrong_macs);
+  const auto refused = parse_status("pCKR_PIN_INCORRECT");
   EXPECT_EQ(refused->kind, WorkerStatus::Kind::pin_refused);
   EXPECT_EQ(refused->sentence, "CKR_PIN_INCORRECT");
-  for (const char* text : {"", "r", "\n", "x\n", "pcut short"})
+  for (const char* text : {"", "\n", "x", " r"})
     EXPECT_THAT(parse_status(text), ErrorIs(Code::internal)) << text;
 }
 

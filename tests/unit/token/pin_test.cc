@@ -11,6 +11,7 @@
 namespace hsm::token {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class PinFile : public ::testing::Test {
@@ -33,7 +34,9 @@ TEST_F(PinFile, TakesAPinWithOrWithoutItsNewline) {
 
 TEST_F(PinFile, RefusesAFileThatOthersCanReachAndSaysWhatToDo) {
   for (const mode_t mode : {0604, 0602, 0601, 0644, 0666, 0620, 0660})
-    EXPECT_THAT(read("1234\n", mode), ErrorIs(Code::usage, HasSubstr("chmod 0600"))) << mode;
+    EXPECT_THAT(read("1234\n", mode),
+                ErrorIs(Code::usage, AllOf(HasSubstr("PIN file"), HasSubstr("chmod 0600"))))
+        << mode;
 }
 
 TEST_F(PinFile, LetsOnlyTheOwnGroupReadIt) {

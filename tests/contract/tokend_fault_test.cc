@@ -1,0 +1,179 @@
+// Single faults of a PKCS#11 module, each against the real hsm-tokend. Thousands at random:
+// tests/e2e.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "hsm_signer/token/profile.h"
+#include "hsm_signer/wire/blob.h"
+#include "tests/support/error_is.h"
+#include "tests/support/token_host.h"
+
+namespace hsm::token {
+namespace {
+
+using test::TokenClient;
+using test::TokenHost;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const ObjectName kKey{"desk-a.trade.v1", 1};
+constexpr std::string_view kSecret = "1234abcd";
+
+class TokendFault : public ::testing::Test {
+ protected:
+  TokendFault()
+      : host_{{.workers = 1,
+               .module = HSM_FAULT_MODULE,
+               .module_env = {{"HSM_FAULT_MODULE", test::kSoftHsmModule},
+                              {"HSM_FAULT_CONTROL", control_ / "rules"}},
+               .more = "call_deadline_ms = 300\n"}} {
+    host_.start();
+    EXPECT_THAT(host_.import(kKey, kSecret), Succeeds());
+  }
+  void rules(const std::string& text) const {
+    std::ofstream{control_ / "new"} << text;
+    std::filesystem::rename(control_ / "new", control_ / "rules");
+  }
+  static wire::MacRequest heartbeat() {
+    const std::string message = base64_encode(as_bytes(R"({"request":"/v1/heartbeat","nonce":1})"));
+    const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
+    return {.label = kKey.label,
+            .cka_id = kKey.cka_id,
+            .key_check = wire::key_check_value(canonical->view()),
+            .message = {message.begin(), message.end()},
+            .statements = {}};
+  }
+  static Result<wire::MacAnswer> sign(TokenClient& client) {
+    return client.ask<wire::MacAnswer>(heartbeat());
+  }
+  // A worker that signs rightly, within the time that TokenHost waits for one.
+  void signs_again() {
+    TokenClient client = host_.client();
+    const auto answer = sign(client);
+    ASSERT_THAT(answer, Succeeds());
+    EXPECT_EQ(answer->mac, hmac_sha384(as_bytes(kSecret), heartbeat().message));
+  }
+
+  TempDir control_;
+  TokenHost host_;
+};
+
+TEST_F(TokendFault, EachWayOfDyingInACallCostsOneWorker) {
+  for (const char* how : {"segv", "abort", "exit", "hang"}) {
+    TokenClient client = host_.client();
+    ASSERT_THAT(sign(client), Succeeds()) << how;
+    rules(std::string{"C_Sign at 2 "} + how);
+    ASSERT_THAT(sign(client), Succeeds()) << how;
+    EXPECT_THAT(sign(client), ErrorIs(Code::protocol_error, HasSubstr("closed"))) << how;
+    rules("");
+    signs_again();
+  }
+}
+
+TEST_F(TokendFault, AMacOfAWrongLengthIsNoMac) {
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  rules("C_Sign at 1 short");
+  EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable, HasSubstr("wrong length")));
+  EXPECT_THAT(sign(client), Succeeds());
+}
+
+TEST_F(TokendFault, AModuleThatWritesBehindTheMacHitsNothing) {
+  TokenClient client = host_.client();
+  rules("C_Sign from 1 overrun 80");
+  for (int i = 0; i < 100; ++i) ASSERT_THAT(sign(client), Succeeds());
+}
+
+TEST_F(TokendFault, AnErrorThatMayPassIsTriedOnceMore) {
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  for (const char* rv : {"CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_FUNCTION_CANCELED"}) {
+    rules(std::string{"C_SignInit at 1 rv "} + rv);
+    EXPECT_THAT(sign(client), Succeeds()) << rv;
+    rules(std::string{"C_SignInit from 1 rv "} + rv);
+    EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable, HasSubstr(rv)));
+    rules("");
+    EXPECT_THAT(sign(client), Succeeds()) << "the worker is kept";
+  }
+}
+
+TEST_F(TokendFault, ALostLoginOrDeviceEndsTheWorkerWithItsAnswer) {
+  for (const char* rv : {"CKR_USER_NOT_LOGGED_IN", "CKR_SESSION_HANDLE_INVALID", "CKR_DEVICE_ERROR",
+                         "CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_PRESENT"}) {
+    TokenClient client = host_.client();
+    ASSERT_THAT(sign(client), Succeeds()) << rv;
+    rules(std::string{"C_SignInit at 1 rv "} + rv);
+    EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable, HasSubstr(rv)));
+    EXPECT_THAT(sign(client), ErrorIs(Code::protocol_error, HasSubstr("closed"))) << rv;
+    rules("");
+    signs_again();
+  }
+}
+
+TEST_F(TokendFault, ALogoutBehindItsBackIsSurvived) {
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  rules("C_SignInit at 1 logout");
+  // The search after it shows no private object, which is not to be heard as "no such key".
+  EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable, HasSubstr("USER_NOT_LOGGED_IN")));
+  rules("");
+  signs_again();
+}
+
+TEST_F(TokendFault, AnIdleTokenThatForgotItsSessionsIsLoggedInAnew) {
+  rules("limit idle 100\n");
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable));
+  rules("");
+  signs_again();
+}
+
+TEST_F(TokendFault, WrongMacsAreFoundWithinACanaryAndTheTokenIsTakenOut) {
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  rules("C_Sign from 1 flip");
+  const std::uint32_t every = (*find_profile("softhsm"))->canary_every;
+  std::uint32_t wrong = 0;
+  Result<wire::MacAnswer> last = sign(client);
+  for (; last && wrong < 10 * every; last = sign(client)) {
+    EXPECT_NE(last->mac, hmac_sha384(as_bytes(kSecret), heartbeat().message));
+    ++wrong;
+  }
+  EXPECT_THAT(last, ErrorIs(Code::token_unavailable, HasSubstr("signs wrongly")));
+  EXPECT_LT(wrong, every);
+  EXPECT_TRUE(host_.logs("token_taken_out"));
+  // For everybody, and for good: a module that lied may say anything next.
+  rules("");
+  for (const std::string& socket : {host_.socket(), host_.admin_socket()}) {
+    for (int i = 0; i < 200 && TokenClient::greeted(socket); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    EXPECT_THAT(TokenClient::greeted(socket),
+                ErrorIs(Code::token_unavailable,
+                        AllOf(HasSubstr("signs wrongly"), HasSubstr("restart hsm-tokend"))));
+  }
+  host_.stop();
+  host_.start();
+  signs_again();
+}
+
+TEST_F(TokendFault, AKeyThatSignsWronglyFromTheFirstIsQuarantined) {
+  rules("C_Sign from 1 flip");
+  TokenClient client = host_.client();
+  EXPECT_THAT(sign(client), ErrorIs(Code::quarantined));
+}
+
+TEST_F(TokendFault, RulesThatAreNoneEndTheModuleInsteadOfSparingIt) {
+  TokenClient client = host_.client();
+  rules("C_Sign sometimes flip\n");
+  EXPECT_THAT(sign(client), ErrorIs(Code::protocol_error));
+  EXPECT_TRUE(host_.logs("is no rule"));
+}
+
+}  // namespace
+}  // namespace hsm::token

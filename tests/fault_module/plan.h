@@ -1,0 +1,96 @@
+// What a fault module is told to do, as text: one rule a line, '#' begins a comment.
+//
+//   [rank K] CALL TRIGGER EFFECT      CALL: C_Sign, … or * for every call
+//   limit sessions N                  C_OpenSession fails with CKR_SESSION_COUNT beyond N
+//   limit idle MS                     all sessions die when no call came for so long
+//   seed N                            of the random triggers
+//
+//   TRIGGER: at N       the N-th such call since the rules were read, from 1
+//            from N     that and every later one
+//            one-in N   each with probability 1/N
+//   EFFECT:  rv CKR_X            returned; the module behind is not asked
+//            delay MIN MAX       microseconds, uniformly
+//            hang                for ever
+//            segv, abort, exit   the process
+//            scribble N          N random places of the heap are overwritten
+//            short               C_Sign gives 47 bytes
+//            flip                C_Sign gives a MAC with a wrong bit
+//            overrun N           C_Sign writes N bytes behind the MAC, and says 48
+//            logout              C_Logout first
+//            remove MS           CKR_DEVICE_REMOVED for so long, from this process on
+//
+// Processes that load the module take the lowest free rank, from 0; `rank K` keeps a rule for one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hsm::test::fault {
+
+struct Rule {
+  enum class Trigger { at, from, one_in };
+  enum class Effect {
+    rv,
+    delay,
+    hang,
+    segv,
+    abort,
+    exit,
+    scribble,
+    short_mac,
+    flip,
+    overrun,
+    logout,
+    remove
+  };
+  std::optional<std::uint64_t> rank;
+  std::string call;
+  Trigger trigger = Trigger::at;
+  std::uint64_t n = 0;
+  Effect effect = Effect::rv;
+  std::uint64_t first = 0;   // CK_RV, MIN, N or MS.
+  std::uint64_t second = 0;  // MAX.
+};
+
+struct Plan {
+  std::vector<Rule> rules;
+  std::optional<std::uint64_t> sessions;
+  std::optional<std::uint64_t> idle_ms;
+  std::uint64_t seed = 1;
+
+  // The plan, or a sentence with the line that is wrong.
+  struct Parsed;
+  static Parsed parse(std::string_view text);
+};
+struct Plan::Parsed {
+  Plan plan;
+  std::string error;  // Empty when the plan is good.
+};
+
+// Counts calls and says which rules strike.
+class Triggers {
+ public:
+  Triggers(Plan plan, std::uint64_t rank)
+      : plan_{std::move(plan)}, rank_{rank}, random_{plan_.seed * 1'000 + rank} {}
+
+  const Plan& plan() const { return plan_; }
+  // Called once for each call; the rules that strike, in their order.
+  std::vector<const Rule*> due(std::string_view call);
+  std::uint64_t between(std::uint64_t least, std::uint64_t most) {
+    return std::uniform_int_distribution<std::uint64_t>{least, most}(random_);
+  }
+
+ private:
+  Plan plan_;
+  std::uint64_t rank_;
+  std::mt19937_64 random_;
+  std::map<std::string, std::uint64_t, std::less<>> calls_;
+  std::uint64_t all_calls_ = 0;
+};
+
+}  // namespace hsm::test::fault
