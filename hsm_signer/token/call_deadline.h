@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 
 #include "hsm_signer/base/result.h"
@@ -13,9 +14,11 @@ namespace hsm::token {
 // One per process; a worker has one thread, so calls never overlap.
 class KillTimer {
  public:
-  // `slow` is for what takes long on sound hardware: initialising, logging in, making an RSA key.
+  // `start`: initialising the module, finding the token, logging in, listing its keys; libp11 waits
+  // without limit for a session where the token has none left. `slow`: making an RSA key.
   struct Limits {
     std::chrono::milliseconds call{5'000};
+    std::chrono::milliseconds start{20'000};
     std::chrono::milliseconds slow{60'000};
   };
 
@@ -37,13 +40,14 @@ class KillTimer {
   bool owned_;
 };
 
-enum class Pace : bool { normal, slow };
+enum class Pace : std::uint8_t { normal, start, slow };
 
 // For as long as it lives, the process dies when the time is up.
 class CallDeadline {
  public:
   explicit CallDeadline(const KillTimer& timer, Pace pace = Pace::normal) : timer_{timer} {
-    timer_.set(pace == Pace::slow ? timer_.limits_.slow : timer_.limits_.call);
+    const KillTimer::Limits& limits = timer_.limits_;
+    timer_.set(pace == Pace::slow ? limits.slow : pace == Pace::start ? limits.start : limits.call);
   }
   CallDeadline(const CallDeadline&) = delete;
   CallDeadline& operator=(const CallDeadline&) = delete;

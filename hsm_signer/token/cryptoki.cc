@@ -49,7 +49,7 @@ bool is_withheld_attribute(CK_RV rv) {
 
 Result<Cryptoki> Cryptoki::load(const std::string& module_path, const std::string& arguments,
                                 const KillTimer& timer) {
-  const CallDeadline deadline{timer, Pace::slow};
+  const CallDeadline deadline{timer, Pace::start};
   void* library = ::dlopen(module_path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* why = ::dlerror();

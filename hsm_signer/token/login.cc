@@ -74,7 +74,7 @@ TokenAccess::~TokenAccess() {
 }
 
 Result<TokenAccess> TokenAccess::find(const Cryptoki& cryptoki, const TokenUri& uri) {
-  const CallDeadline deadline{cryptoki.timer(), Pace::slow};
+  const CallDeadline deadline{cryptoki.timer(), Pace::start};
   ERR_clear_error();
   auto impl = std::make_unique<Impl>(Impl{.timer = &cryptoki.timer(), .context = PKCS11_CTX_new()});
   if (impl->context == nullptr ||
@@ -103,7 +103,7 @@ Result<TokenAccess> TokenAccess::find(const Cryptoki& cryptoki, const TokenUri& 
 CK_SLOT_ID TokenAccess::slot() const { return PKCS11_get_slotid_from_slot(impl_->slot); }
 
 Result<void> TokenAccess::login(const Pin& pin) {
-  const CallDeadline deadline{*impl_->timer, Pace::slow};
+  const CallDeadline deadline{*impl_->timer, Pace::start};
   ERR_clear_error();
   const char* text = reinterpret_cast<const char*>(pin.reveal(PinAccess{}).data());
   if (PKCS11_login(impl_->slot, 0, text) != 0)
@@ -119,7 +119,7 @@ void TokenAccess::logout() {
 }
 
 Result<void> TokenAccess::load_service_keys(const Profile& profile) {
-  const CallDeadline deadline{*impl_->timer, Pace::slow};
+  const CallDeadline deadline{*impl_->timer, Pace::start};
   ERR_clear_error();
   PKCS11_KEY* keys = nullptr;
   unsigned int size = 0;

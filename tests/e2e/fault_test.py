@@ -1,0 +1,270 @@
+"""A PKCS#11 module that misbehaves in every way that one can, under the real daemons and a steady load: each answer is
+right or a clear error by its deadline, and the other worker does not notice.
+
+HSM_FAULT_SIGNATURES: requests for each fault (400 here; the long form has 10,000 and compares the other worker's
+latencies)."""
+
+import collections
+import json
+import os
+import re
+import time
+import unittest
+
+import paced
+import wire
+from harness import BIN, Directory, wait_until
+
+SIGNATURES = int(os.environ.get("HSM_FAULT_SIGNATURES", "400"))
+LONG = SIGNATURES >= 10_000
+RATE = 1_000
+DEADLINE_MS = 2_000
+# A frame whose worker died is refused when that is seen; nothing may take longer than its deadline but the way back.
+GRACE = 0.5
+CALL_DEADLINE_MS = 400
+HONEST = {"token_unavailable", "deadline_exceeded", "overloaded"}
+KEYS = {"key%d" % number: "secret-of-key-%d-%s" % (number, "x" * number) for number in range(8)}
+FAULT_MODULE = os.path.join(os.path.dirname(BIN), "lib", "libhsm_fault_module.so")
+
+# Faults of one worker, the first to sign (rank 0 is the admin worker's): {name: (rules, ends workers)}. `%(rare)d` is
+# once in a tenth of the requests of that worker, `%(often)d` once in forty calls.
+ONE_WORKER = {
+    "latency, 1 to 20 ms": ("rank 1 C_Sign one-in %(often)d delay 1000 20000", False),
+    "hang": ("rank 1 C_Sign one-in %(rare)d hang", True),
+    "hang in C_SignInit": ("rank 1 C_SignInit one-in %(rare)d hang", True),
+    "SIGSEGV": ("rank 1 C_Sign one-in %(rare)d segv", True),
+    "abort": ("rank 1 C_Sign one-in %(rare)d abort", True),
+    "exit": ("rank 1 C_Sign one-in %(rare)d exit", True),
+    "MAC of 47 bytes": ("rank 1 C_Sign one-in %(often)d short", False),
+    "writes behind the MAC": ("rank 1 C_Sign from 1 overrun 80", False),
+    "logout": ("rank 1 C_SignInit one-in %(rare)d logout", True),
+    "removed for 300 ms": ("rank 1 C_SignInit one-in %(rare)d remove 300", True),
+    "errors that pass": ("\n".join("rank 1 C_SignInit one-in %%(often)d rv %s" % rv for rv in (
+        "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_FUNCTION_CANCELED")), False),
+    "handles that die": ("\n".join("rank 1 C_SignInit one-in %%(often)d rv %s" % rv for rv in (
+        "CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID")), False),
+    "errors of the request": ("\n".join("rank 1 C_SignInit one-in %%(often)d rv %s" % rv for rv in (
+        "CKR_DATA_LEN_RANGE", "CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_MECHANISM_INVALID", "CKR_ARGUMENTS_BAD")), False),
+    "sessions and logins that die": ("\n".join("rank 1 C_SignInit one-in %%(rare)d rv %s" % rv for rv in (
+        "CKR_SESSION_HANDLE_INVALID", "CKR_USER_NOT_LOGGED_IN", "CKR_SESSION_CLOSED", "CKR_OPERATION_ACTIVE")), True),
+    "devices that die": ("\n".join("rank 1 C_Sign one-in %%(rare)d rv %s" % rv for rv in (
+        "CKR_DEVICE_ERROR", "CKR_DEVICE_MEMORY", "CKR_TOKEN_NOT_PRESENT", "CKR_HOST_MEMORY")), True),
+}
+
+
+class Faulty(Directory):
+    """Two signing workers over a module with faults."""
+
+    def __init__(self):
+        super().__init__(workers=2, up=False)
+        with open(self.file("dev.toml")) as text:
+            content = text.read()
+        content = re.sub(r'^module = .*$', 'module = "%s"\ncall_deadline_ms = %d' % (FAULT_MODULE, CALL_DEADLINE_MS),
+                         content, flags=re.M)
+        content = content.replace("module_env = {", 'module_env = { HSM_FAULT_MODULE = "/usr/lib/softhsm/libsofthsm2.so", '
+                                  'HSM_FAULT_CONTROL = "%s", ' % self.file("rules"))
+        with open(self.file("dev.toml"), "w") as text:
+            text.write(content)
+        self.ctl("up")
+        for name, secret in KEYS.items():
+            self.import_key(name, api_key="account-" + name, secret=secret)
+        self.both_workers()
+
+    def rules(self, text):
+        with open(self.file("rules.new"), "w") as new:
+            new.write(text + "\n")
+        os.rename(self.file("rules.new"), self.file("rules"))
+
+    def both_workers(self, seconds=60):
+        """Seconds until the signer has both."""
+        begun = time.monotonic()
+        wait_until(lambda: self.json("status")["tokens"][0]["workers"] == 2, seconds, "both workers are up")
+        return time.monotonic() - begun
+
+    def signed(self):
+        return [record for record in self.audit_records()
+                if record["kind"] == "sign" and record["verdict"] == "allow"]
+
+
+def rules_of(text, requests):
+    return text % {"rare": max(2, requests // 20), "often": 40}
+
+
+class OneFaultyWorker(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.at = Faulty()
+        cls.addClassCleanup(cls.at.close)
+
+    def setUp(self):
+        self.addCleanup(self.at.rules, "")
+        self.load = paced.Load(self.at.socket, KEYS, RATE, DEADLINE_MS)
+        self.addCleanup(self.load.close)
+
+    def test_each_fault_gives_right_answers_or_clear_errors_in_time(self):
+        print("\n%-30s %7s %7s %6s %9s %9s %9s %9s" % ("fault of one worker", "right", "errors", "lost", "recovery",
+                                                      "slowest", "other p99", "ratio"))
+        for name, (rules, ends) in ONE_WORKER.items():
+            with self.subTest(fault=name):
+                self.one(name, rules, ends)
+
+    def one(self, name, rules, ends):
+        quiet = self.load.run(SIGNATURES // 2, DEADLINE_MS / 1000)
+        self.assertEqual({answer.code for answer in quiet}, {""})
+        sound = self.sound_worker(quiet)
+        lost_before = self.lost()
+        self.at.rules(rules_of(rules, SIGNATURES))
+        faulty = self.load.run(SIGNATURES, DEADLINE_MS / 1000 + GRACE)
+        self.at.rules("")
+        recovery = self.at.both_workers()
+        quiet += self.load.run(SIGNATURES // 2, DEADLINE_MS / 1000)
+        self.judge(faulty)
+        lost = self.lost() - lost_before
+        if ends:
+            self.assertGreater(lost, 0, "the fault never struck")
+        p99s = [self.p99_of(sound, phase) for phase in (quiet, faulty)]
+        codes = collections.Counter(answer.code for answer in faulty)
+        print("%-30s %7d %7d %6d %7.2f s %7.0f ms %6.0f us %9.2f  %s" % (
+            name, codes[""], len(faulty) - codes[""], lost, recovery, 1e3 * max(a.seconds for a in faulty), p99s[1],
+            p99s[1] / p99s[0], {code: number for code, number in codes.items() if code}))
+        if LONG:
+            self.assertLessEqual(p99s[1] / p99s[0], 1.5, name)
+
+    def judge(self, answers):
+        late = [answer for answer in answers if answer.seconds is None]
+        self.assertEqual(len(late), 0, "requests hang")
+        self.assertLess(max(answer.seconds for answer in answers), DEADLINE_MS / 1000 + GRACE)
+        codes = {answer.code for answer in answers}
+        self.assertNotIn("wrong", codes)
+        self.assertLessEqual(codes - {""}, HONEST)
+        # What the client was given is written down.
+        recorded = {record["seq"] for record in self.at.signed()}
+        self.assertLessEqual({answer.seq for answer in answers if answer.code == ""}, recorded)
+
+    def lost(self):
+        return self.at.logs().count("worker_lost")
+
+    def records_of(self, answers):
+        seqs = {answer.seq for answer in answers if answer.code == ""}
+        return [record for record in self.at.signed() if record["seq"] in seqs]
+
+    def sound_worker(self, quiet):
+        """The id of the worker that no rule is for: the one that a delay of the other leaves alone."""
+        self.at.rules("rank 1 C_Sign from 1 delay 3000 3000")
+        slowed = self.records_of(self.load.run(64, 5))
+        self.at.rules("")
+        fastest = collections.defaultdict(lambda: 1 << 60)
+        for record in slowed:
+            fastest[record["worker"]] = min(fastest[record["worker"]], record["latency_us"])
+        self.assertEqual(len(fastest), 2, "both workers sign")
+        slow, fast = max(fastest, key=fastest.get), min(fastest, key=fastest.get)
+        self.assertGreater(fastest[slow], 3_000)
+        self.assertLess(fastest[fast], 3_000)
+        return fast
+
+    def p99_of(self, worker, answers):
+        """Of the worker's own requests: one whose key still waits for the other worker (nonces leave in order) says
+        nothing of this one."""
+        own, last = [], {}
+        workers = {record["seq"]: record["worker"] for record in self.records_of(answers)}
+        for answer in answers:
+            before = last.get(answer.key)
+            free = before is None or before.own or before.sent + before.seconds < answer.sent
+            if free and workers.get(answer.seq) == worker:
+                answer.own = True
+                own.append(answer)
+            last[answer.key] = answer
+        return paced.percentile([1e6 * answer.seconds for answer in own], 99)
+
+
+class AllWorkers(unittest.TestCase):
+    def setUp(self):
+        self.at = Faulty()
+        self.addCleanup(self.at.close)
+        self.load = paced.Load(self.at.socket, KEYS, RATE, DEADLINE_MS)
+        self.addCleanup(self.load.close)
+
+    def honest(self, answers):
+        codes = collections.Counter(answer.code for answer in answers)
+        self.assertNotIn(None, codes, "requests hang")
+        self.assertEqual(codes["wrong"], 0)
+        self.assertLessEqual(set(codes) - {""}, HONEST)
+        return codes
+
+    def signs_again(self):
+        """Seconds until a signature is right again."""
+        begun = time.monotonic()
+
+        def right():
+            return self.load.run(1, 5)[0].code == ""
+        wait_until(right, 60, "a right signature")
+        return time.monotonic() - begun
+
+    def test_a_token_that_forgets_its_sessions_when_idle_is_logged_in_anew(self):
+        self.at.rules("limit idle 150")
+        counts = collections.Counter()
+        for _ in range(5):
+            counts += self.honest(self.load.run(SIGNATURES // 20, 5))
+            time.sleep(0.4)
+        self.assertGreater(sum(number for code, number in counts.items() if code), 0, "the fault never struck")
+        self.at.rules("")
+        print("\nidle death of all sessions: %s; right again after %.2f s" % (dict(counts), self.signs_again()))
+
+    def test_a_token_without_a_session_left_comes_back_when_there_is_one(self):
+        self.at.rules("limit sessions 0\nC_Sign one-in 20 exit")
+        refused = self.honest(self.load.run(SIGNATURES // 4, 5))
+        self.assertGreater(refused["token_unavailable"], 0)
+        self.at.rules("")
+        print("\nno session left: %s; right again after %.2f s" % (dict(refused), self.signs_again()))
+
+    def test_a_token_that_is_removed_refuses_at_once_and_comes_back(self):
+        self.load.run(64, 5)
+        self.at.rules("* from 1 rv CKR_DEVICE_REMOVED")
+        removed = self.load.run(SIGNATURES // 4, 5)
+        codes = self.honest(removed)
+        self.assertGreater(codes["token_unavailable"], 0)
+        self.at.rules("")
+        print("\nremoved: %s; right again after %.2f s" % (dict(codes), self.signs_again()))
+
+    def test_wrong_macs_are_found_by_the_canary_and_the_token_is_taken_out(self):
+        self.taken_out("rank 1 C_Sign from %d flip" % (SIGNATURES // 20), most_wrong=64)
+
+    def test_a_scribbled_heap_ends_a_worker_or_is_found_by_the_canary(self):
+        self.at.rules("rank 1 C_Sign one-in 50 scribble 400")
+        codes = collections.Counter(answer.code for answer in self.load.run(SIGNATURES, 5))
+        self.assertNotIn(None, codes, "requests hang")
+        # Between two canaries of each worker that lived.
+        died = self.at.logs().count("worker_died")
+        taken_out = "token_taken_out" in self.at.logs()
+        print("\nscribbled heap: %s; %d workers died, taken out: %s" % (dict(codes), died, taken_out))
+        self.assertTrue(died or taken_out, "the fault never showed")
+        self.assertLessEqual(codes["wrong"], 64 * (died + 2))
+
+    def taken_out(self, rules, most_wrong):
+        self.at.rules(rules)
+        answers = self.load.run(SIGNATURES, 5)
+        codes = collections.Counter(answer.code for answer in answers)
+        print("\nwrong MACs: %s" % dict(codes))
+        self.assertNotIn(None, codes, "requests hang")
+        self.assertGreater(codes["wrong"], 0, "the fault never struck")
+        self.assertLess(codes["wrong"], most_wrong)
+        wait_until(lambda: "token_taken_out" in self.at.logs(), 5, "the alarm")
+        self.assertIn("<1>", [line for line in self.at.logs().splitlines() if "token_taken_out" in line][0])
+        # For good, however sound the module claims to be.
+        self.at.rules("")
+        time.sleep(1)
+        self.assertEqual({answer.code for answer in self.load.run(50, 5)}, {"token_unavailable"})
+        status = self.at.ctl("--json", "status", check=False)
+        self.assertEqual(status.returncode, 3)
+        self.assertIn("signs wrongly", json.loads(status.stdout)["tokens"][0]["problem"])
+        self.at.ctl("down")
+        self.at.ctl("up")
+        with wire.Peer(self.at.socket) as peer:
+            wait_until(lambda: "code" not in peer.ask("sign_request", {1: b"key0", 2: b'{"request":"/v1/balances"}'}),
+                       20, "an operator's restart brings it back")
+
+
+if __name__ == "__main__":
+    unittest.main()
