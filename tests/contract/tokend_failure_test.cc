@@ -184,10 +184,12 @@ TEST(TokendFailure, QuarantinesADuplicateLabelAndServesTheOthers) {
 }
 
 TEST(TokendFailure, PassesOverAForeignKeyWithoutALabelOfItsOwn) {
+  TempDir control;
+  std::ofstream{control / "rules"} << "withhold foreign\n";
   TokenHost host{{.workers = 1,
-                  .module = HSM_HANGING_MODULE,
-                  .module_env = {{"HSM_HANGING_MODULE", test::kSoftHsmModule},
-                                 {"HSM_WITHHOLD_LABEL", "foreign"}}}};
+                  .module = HSM_FAULT_MODULE,
+                  .module_env = {{"HSM_FAULT_MODULE", test::kSoftHsmModule},
+                                 {"HSM_FAULT_CONTROL", control / "rules"}}}};
   ASSERT_EQ(make_foreign_key(host, "0077", "foreign"), 0);
   host.start();
   ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
@@ -197,49 +199,6 @@ TEST(TokendFailure, PassesOverAForeignKeyWithoutALabelOfItsOwn) {
   // Its CKA_ID still counts: a token that knows keys by it would mix up the two.
   EXPECT_THAT(host.import({"desk-b.trade.v1", 0x77}, kSecret),
               ErrorIs(Code::usage, HasSubstr("CKA_ID already")));
-}
-
-TEST(TokendFailure, KillsAHungWorkerAndReplacesIt) {
-  TempDir control;
-  TokenHost host{{.workers = 1,
-                  .module = HSM_HANGING_MODULE,
-                  .module_env = {{"HSM_HANGING_MODULE", test::kSoftHsmModule},
-                                 {"HSM_HANG_FILE", control / "hang"}},
-                  .more = "call_deadline_ms = 300\n"}};
-  host.start();
-  ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
-  TokenClient client = host.client();
-  ASSERT_THAT(client.ask<wire::MacAnswer>(heartbeat()), Succeeds());
-  const auto before = host.workers();
-  std::ofstream{control / "hang"} << "now";
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()),
-              ErrorIs(Code::protocol_error, HasSubstr("closed")));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});
-  ASSERT_TRUE(host.logs("signal 9"));
-  std::filesystem::remove(control / "hang");
-  EXPECT_THAT(host.client().ask<wire::MacAnswer>(heartbeat()), Succeeds());
-  EXPECT_NE(host.workers(), before);
-}
-
-TEST(TokendFailure, KillsAWorkerThatHangsInASearch) {
-  TempDir control;
-  TokenHost host{{.workers = 1,
-                  .module = HSM_HANGING_MODULE,
-                  .module_env = {{"HSM_HANGING_MODULE", test::kSoftHsmModule},
-                                 {"HSM_HANG_SEARCH_FILE", control / "hang"}},
-                  .more = "call_deadline_ms = 300\n"}};
-  host.start();
-  ASSERT_THAT(host.import(kKey, kSecret), Succeeds());
-  TokenClient client = host.client();
-  std::ofstream{control / "hang"} << "now";
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()),
-              ErrorIs(Code::protocol_error, HasSubstr("closed")));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});
-  ASSERT_TRUE(host.logs("signal 9"));
-  std::filesystem::remove(control / "hang");
-  EXPECT_THAT(host.client().ask<wire::MacAnswer>(heartbeat()), Succeeds());
 }
 
 TEST(TokendFailure, ReplacesAKilledWorker) {

@@ -30,7 +30,7 @@ class TokendFault : public ::testing::Test {
                .module = HSM_FAULT_MODULE,
                .module_env = {{"HSM_FAULT_MODULE", test::kSoftHsmModule},
                               {"HSM_FAULT_CONTROL", control_ / "rules"}},
-               .more = "call_deadline_ms = 300\n"}} {
+               .more = "call_deadline_ms = 1000\n"}} {
     host_.start();
     EXPECT_THAT(host_.import(kKey, kSecret), Succeeds());
   }
@@ -69,6 +69,19 @@ TEST_F(TokendFault, EachWayOfDyingInACallCostsOneWorker) {
     rules(std::string{"C_Sign at 2 "} + how);
     ASSERT_THAT(sign(client), Succeeds()) << how;
     EXPECT_THAT(sign(client), ErrorIs(Code::protocol_error, HasSubstr("closed"))) << how;
+    rules("");
+    signs_again();
+  }
+}
+
+TEST_F(TokendFault, AHungCallEndsWithItsDeadlineInASearchToo) {
+  for (const char* call : {"C_Sign", "C_FindObjects"}) {
+    TokenClient client = host_.client();
+    rules(std::string{call} + " from 1 hang");
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_THAT(sign(client), ErrorIs(Code::protocol_error, HasSubstr("closed"))) << call;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5}) << call;
+    EXPECT_TRUE(host_.logs("signal 9"));
     rules("");
     signs_again();
   }

@@ -18,6 +18,7 @@
 #include <fstream>
 #include <memory>
 #include <set>
+#include <span>
 #include <sstream>
 #include <thread>
 #include <tuple>
@@ -77,6 +78,7 @@ class Faults {
   };
   Verdict before(std::string_view call);
   void after_sign(const Verdict& verdict, CK_BYTE* signature, CK_ULONG* length);
+  CK_RV after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count) const;
   void opened(CK_SESSION_HANDLE session, CK_SLOT_ID slot) {
     sessions_.insert(session);
     slot_ = slot;
@@ -198,6 +200,19 @@ void Faults::after_sign(const Verdict& verdict, CK_BYTE* signature, CK_ULONG* le
   }
 }
 
+CK_RV Faults::after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count) const {
+  const std::string& withheld = triggers_->plan().withheld;
+  for (CK_ATTRIBUTE& attribute : std::span{attributes, count}) {
+    if (withheld.empty() || attribute.type != CKA_LABEL || attribute.pValue == nullptr) continue;
+    if (std::string_view{static_cast<const char*>(attribute.pValue), attribute.ulValueLen} !=
+        withheld)
+      continue;
+    attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    return CKR_ATTRIBUTE_TYPE_INVALID;
+  }
+  return CKR_OK;
+}
+
 template <std::size_t N>
 struct Name {
   char text[N]{};
@@ -222,6 +237,8 @@ struct Hook<name, member> {
     if constexpr (name == "C_OpenSession")
       faults.opened(*std::get<4>(arguments), std::get<0>(arguments));
     if constexpr (name == "C_CloseSession") faults.closed(std::get<0>(arguments));
+    if constexpr (name == "C_GetAttributeValue")
+      return faults.after_attributes(std::get<2>(arguments), std::get<3>(arguments));
     if constexpr (name == "C_Sign")
       faults.after_sign(verdict, std::get<3>(arguments), std::get<4>(arguments));
     return rv;

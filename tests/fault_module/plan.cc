@@ -94,6 +94,10 @@ bool read_line(const Words& words, Plan& plan) {
     plan.seed = seed.value_or(1);
     return seed.has_value();
   }
+  if (words.size() == 2 && words[0] == "withhold") {
+    plan.withheld = words[1];
+    return true;
+  }
   if (words.size() == 3 && words[0] == "limit") {
     const auto value = number(words[2]);
     if (words[1] == "sessions")

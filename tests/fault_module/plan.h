@@ -3,6 +3,7 @@
 //   [rank K] CALL TRIGGER EFFECT      CALL: C_Sign, … or * for every call
 //   limit sessions N                  C_OpenSession fails with CKR_SESSION_COUNT beyond N
 //   limit idle MS                     all sessions die when no call came for so long
+//   withhold LABEL                    the object with this CKA_LABEL has none that can be read
 //   seed N                            of the random triggers
 //
 //   TRIGGER: at N       the N-th such call since the rules were read, from 1
@@ -61,6 +62,7 @@ struct Plan {
   std::vector<Rule> rules;
   std::optional<std::uint64_t> sessions;
   std::optional<std::uint64_t> idle_ms;
+  std::string withheld;
   std::uint64_t seed = 1;
 
   // The plan, or a sentence with the line that is wrong.

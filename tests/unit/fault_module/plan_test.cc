@@ -47,7 +47,7 @@ TEST(FaultPlan, KeepsARuleForOneProcess) {
 TEST(FaultPlan, ReadsEveryEffect) {
   const Plan plan = plan_of(
       "# what a bad day looks like\n"
-      "seed 7\nlimit sessions 16\nlimit idle 30000\n"
+      "seed 7\nlimit sessions 16\nlimit idle 30000\nwithhold foreign\n"
       "C_Sign at 1 rv CKR_DEVICE_REMOVED\nC_Sign at 1 delay 10 20\nC_Sign at 1 hang\n"
       "C_Sign at 1 segv\nC_Sign at 1 abort\nC_Sign at 1 exit\nC_Sign at 1 scribble 64\n"
       "C_Sign at 1 short\nC_Sign at 1 flip\nC_Sign at 1 overrun 32\nC_Sign at 1 logout\n"
@@ -55,6 +55,7 @@ TEST(FaultPlan, ReadsEveryEffect) {
   EXPECT_EQ(plan.seed, 7U);
   EXPECT_EQ(plan.sessions, 16U);
   EXPECT_EQ(plan.idle_ms, 30'000U);
+  EXPECT_EQ(plan.withheld, "foreign");
   ASSERT_EQ(plan.rules.size(), 12U);
   EXPECT_EQ(plan.rules[0].first, CKR_DEVICE_REMOVED);
   EXPECT_EQ(plan.rules[1].second, 20U);
@@ -66,7 +67,7 @@ TEST(FaultPlan, RefusesWhatIsNoRuleWithItsLine) {
        {"C_Sign", "C_Sign at 1", "C_Sign at 0 hang", "C_Sign at x hang", "Sign at 1 hang",
         "C_Sign often 1 hang", "C_Sign at 1 rv", "C_Sign at 1 rv CKR_NOTHING",
         "C_Sign at 1 delay 20 10", "C_Sign at 1 delay 20", "C_Sign at 1 hang 3",
-        "rank x C_Sign at 1 hang", "limit idle", "limit files 3", "seed x", "seed"}) {
+        "rank x C_Sign at 1 hang", "limit idle", "withhold", "limit files 3", "seed x", "seed"}) {
     const auto parsed = Plan::parse(std::string{"\n"} + line + "\n");
     EXPECT_NE(parsed.error.find("line 2"), std::string::npos) << line;
     EXPECT_NE(parsed.error.find(line), std::string::npos) << line;
