@@ -17,6 +17,12 @@ Result<void> refuse_existing(const std::string& path) {
   return fail(Code::usage, "exists already; remove it or choose another name", path);
 }
 
+// The secret is wiped before the blob is handed out: whoever reads that may take his time.
+Result<wire::WrappedKey> wrapped_secret(const std::string& secret_file, std::string_view pem) {
+  TRY(const SecretBytes secret, read_secret(secret_file));
+  return wire::wrap(secret, pem);
+}
+
 }  // namespace
 
 Result<void> wrap(Context& context, const WrapOptions& options) {
@@ -28,8 +34,7 @@ Result<void> wrap(Context& context, const WrapOptions& options) {
   TRY(const Sha256 fingerprint, wire::fingerprint(as_text(pem)));
   if (!context.json())
     context.err() << "wrap key " << wire::fingerprint_text(fingerprint) << std::endl;
-  TRY(const SecretBytes secret, read_secret(options.secret_file));
-  TRY(const wire::WrappedKey wrapped, wire::wrap(secret, as_text(pem)));
+  TRY(const wire::WrappedKey wrapped, wrapped_secret(options.secret_file, as_text(pem)));
   const std::string text = wrapped.to_text();
   // Together with the token's PIN the blob is the secret, so it is nobody else's to read.
   if (to_file) TRY_VOID(write_file_atomic(options.output, as_bytes(text), 0600));
