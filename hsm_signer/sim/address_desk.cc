@@ -11,6 +11,13 @@ Outcome<std::string> network_of(const Call& call) {
   return call.variables[0];
 }
 
+// For deposits ccxt names the currency where the documentation names the network.
+Outcome<std::string> deposit_network_of(const Call& call) {
+  const Currency* currency = find_currency(call.variables[0]);
+  if (currency != nullptr && !currency->network.empty()) return std::string{currency->network};
+  return network_of(call);
+}
+
 // Whose list an address stands on: the group's, where a master key names no account.
 std::string_view list_owner(const Call& call) {
   return call.account == nullptr ? std::string_view{} : call.account->name;
@@ -30,7 +37,7 @@ Outcome<std::string> deposit_addresses(const Call& call) {
 }
 
 Outcome<std::string> new_deposit_address(const Call& call) {
-  ADMIT(const std::string network, network_of(call));
+  ADMIT(const std::string network, deposit_network_of(call));
   ADMIT(std::string label, read_optional(call.payload, "label"));
   std::vector<DepositAddress>& addresses = call.account->addresses;
   if (addresses.size() >= Account::kMostAddresses)

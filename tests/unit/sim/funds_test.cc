@@ -265,8 +265,10 @@ TEST(DepositAddresses, AreMadeAndListedPerNetworkAndAccount) {
   EXPECT_EQ(desk.call("/v1/addresses/ethereum").response.body, "[]");
   EXPECT_EQ(desk.call_as("account-savings", "/v1/addresses/bitcoin").response.body, "[]");
   EXPECT_THAT(desk.call("/v1/addresses/dogecoin"), RefusedAs("UnsupportedNetwork", 404));
-  EXPECT_THAT(desk.call_as(kFunds, "/v1/deposit/btc/newAddress"),
-              RefusedAs("UnsupportedNetwork", 404));
+  EXPECT_THAT(desk.call_as(kFunds, "/v1/deposit/BTC/newAddress"),  // As ccxt calls it.
+              Says(R"({"network":"bitcoin","address":"simulated-bitcoin-primary-3"})"));
+  for (const char* path : {"/v1/deposit/usd/newAddress", "/v1/deposit/doge/newAddress"})
+    EXPECT_THAT(desk.call_as(kFunds, path), RefusedAs("UnsupportedNetwork", 404)) << path;
 }
 
 constexpr const char* kRequest = "/v1/approvedAddresses/bitcoin/request";
