@@ -32,7 +32,9 @@ TEST(RateLimits, ServeTenQueueFiveAndRefuseFiveOfTwenty) {
     EXPECT_EQ(handled.response.body,
               R"({"result":"error","reason":"RateLimit","message":"Too Many Requests"})");
     EXPECT_EQ(handled.response.status, 429U);
-    EXPECT_EQ(*http::find(handled.response.headers, "Retry-After"), "1");
+    const std::string* retry_after = http::find(handled.response.headers, "Retry-After");
+    ASSERT_NE(retry_after, nullptr);
+    EXPECT_EQ(*retry_after, "1");
     EXPECT_EQ(delay_of(handled), 0ms);
   }
 }
