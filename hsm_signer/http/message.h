@@ -1,6 +1,8 @@
 // HTTP messages as plain values, so that whoever answers them needs no HTTP library.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,22 @@ struct Request {
   std::string target;  // As sent, query included: "/v1/orders".
   Headers headers;     // In the order sent, repeated names kept apart.
   std::string body;
+  std::string peer{};    // The address of who sent it, "127.0.0.1"; empty over a Unix socket.
+  std::string socket{};  // The path of the Unix socket that it came by; empty over TCP.
+};
+
+// How an answer leaves. For who simulates a bad server; who wants a good one leaves it alone.
+struct Delivery {
+  // Where the connection is closed, whatever was promised about keeping it.
+  enum class Cut : std::uint8_t {
+    nowhere,
+    before_head,  // Not a byte of an answer.
+    before_body,  // After a head that promises a body.
+    inside_body,  // After the first half of it.
+    after_body,   // After a whole answer that does not announce it.
+  };
+  std::chrono::milliseconds delay{0};  // stop() ends it early.
+  Cut cut = Cut::nowhere;
 };
 
 struct Response {
@@ -30,6 +48,7 @@ struct Response {
   // Content-Length and Connection are the server's to add. Values may hold no line break.
   Headers headers;
   std::string body;
+  Delivery delivery{};
 };
 
 }  // namespace hsm::http

@@ -15,6 +15,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -22,8 +23,10 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <csignal>
+#include <cstring>
 #include <list>
 #include <optional>
+#include <sstream>
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/base/os.h"
@@ -51,6 +54,27 @@ constexpr std::chrono::seconds kDrainTime{1};
 constexpr std::size_t kDrainBytes = 256 * 1024;
 
 std::string text_of(beast::string_view text) { return {text.data(), text.size()}; }
+
+// Nothing where the peer has no address: over a Unix socket, or gone already.
+std::string peer_address(const Socket& socket) {
+  error_code error;
+  const Protocol::endpoint peer = socket.remote_endpoint(error);
+  if (error || peer.protocol().family() != AF_INET) return {};
+  sockaddr_in address{};
+  std::memcpy(&address, peer.data(), std::min(peer.size(), sizeof address));
+  return asio::ip::address_v4{ntohl(address.sin_addr.s_addr)}.to_string();
+}
+
+// As much of the answer as its cut lets through.
+std::string cut_text(const Message& message, Delivery::Cut cut) {
+  std::ostringstream text;
+  text << message;
+  std::string whole = std::move(text).str();
+  const std::size_t body = message.body().size();
+  if (cut == Delivery::Cut::before_body) whole.resize(whole.size() - body);
+  if (cut == Delivery::Cut::inside_body) whole.resize(whole.size() - (body + 1) / 2);
+  return whole;
+}
 
 Request request_of(Parser::value_type message) {
   Request request{.method = text_of(message.method_string()),
@@ -118,8 +142,15 @@ void log_escaped(std::exception_ptr error) {
 
 struct Server::Impl {
   enum class Doing { reading, answering };
+  struct Door {
+    Acceptor acceptor;
+    std::string socket;  // As Request::socket.
+  };
   struct Connection {
     Stream stream;
+    asio::steady_timer delay;  // Of the answer.
+    std::string peer;
+    std::string socket;
     Doing doing = Doing::reading;
   };
   using Place = std::list<Connection>::iterator;
@@ -127,13 +158,14 @@ struct Server::Impl {
   Impl(Handler h, Limits l)
       : handler{std::move(h)}, limits{l}, signals{context}, room{context}, grace{context} {}
 
-  Result<void> add(OwnedFd fd, int family, int protocol);
-  asio::awaitable<void> accept_on(Acceptor& acceptor);
+  Result<void> add(OwnedFd fd, int family, int protocol, std::string socket);
+  asio::awaitable<void> accept_on(Door& door);
   asio::awaitable<void> wait_for_room();
   asio::awaitable<void> serve(Place place);
   asio::awaitable<void> converse(Connection& connection);
   asio::awaitable<bool> answer(Connection& connection, beast::flat_buffer& buffer);
   asio::awaitable<bool> write(Connection& connection, Message message);
+  asio::awaitable<void> write_cut(Connection& connection, Message message, Delivery::Cut cut);
   asio::awaitable<void> refuse(Connection& connection, const error_code& error);
   Response handle(const Request& request);
   void leave(Place place);
@@ -145,19 +177,19 @@ struct Server::Impl {
   asio::signal_set signals;
   asio::steady_timer room;   // Expires when a connection has left.
   asio::steady_timer grace;  // Runs from stop() until the last connection has left.
-  std::list<Acceptor> acceptors;
+  std::list<Door> doors;
   std::list<Connection> connections;
   std::vector<std::string> unix_paths;
   bool stopping = false;
 };
 
-Result<void> Server::Impl::add(OwnedFd fd, int family, int protocol) {
+Result<void> Server::Impl::add(OwnedFd fd, int family, int protocol, std::string socket) {
   error_code error;
   Acceptor acceptor{context};
   acceptor.assign(Protocol{family, protocol}, fd.get(), error);
   if (error) return fail(Code::internal, "cannot serve a socket", error.message());
   fd.release();
-  acceptors.push_back(std::move(acceptor));
+  doors.push_back({std::move(acceptor), std::move(socket)});
   return {};
 }
 
@@ -168,11 +200,11 @@ asio::awaitable<void> Server::Impl::wait_for_room() {
   }
 }
 
-asio::awaitable<void> Server::Impl::accept_on(Acceptor& acceptor) {
+asio::awaitable<void> Server::Impl::accept_on(Door& door) {
   for (;;) {
     co_await wait_for_room();
     if (stopping) co_return;
-    auto [error, socket] = co_await acceptor.async_accept(kTuple);
+    auto [error, socket] = co_await door.acceptor.async_accept(kTuple);
     if (stopping) co_return;
     if (error) {  // EMFILE and the like: the connection stays in the kernel's queue.
       log(Level::warning, "http_accept_failed", error.message());
@@ -182,8 +214,10 @@ asio::awaitable<void> Server::Impl::accept_on(Acceptor& acceptor) {
     }
     error_code ignored;  // A Unix socket has no such option.
     socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
-    const Place place =
-        connections.insert(connections.end(), Connection{Stream{std::move(socket)}});
+    std::string peer = peer_address(socket);
+    const Place place = connections.insert(
+        connections.end(), Connection{Stream{std::move(socket)}, asio::steady_timer{context},
+                                      std::move(peer), door.socket});
     asio::co_spawn(context, serve(place), [this, place](std::exception_ptr escaped) {
       log_escaped(escaped);
       leave(place);
@@ -228,9 +262,28 @@ asio::awaitable<bool> Server::Impl::answer(Connection& connection, beast::flat_b
   const bool keep_alive = parser.get().keep_alive() && !stopping;
   // RFC 9110 section 9.3.2: the answer to HEAD has the headers of the one to GET, and no body.
   const bool with_body = parser.get().method() != beast::http::verb::head;
-  Response response = handle(request_of(parser.release()));
-  co_return co_await write(connection,
-                           message_of(std::move(response), version, keep_alive, with_body));
+  Request request = request_of(parser.release());
+  request.peer = connection.peer;
+  request.socket = connection.socket;
+  Response response = handle(request);
+  const Delivery delivery = response.delivery;
+  if (delivery.delay.count() > 0 && !stopping) {
+    connection.delay.expires_after(delivery.delay);
+    co_await connection.delay.async_wait(kTuple);
+  }
+  Message message = message_of(std::move(response), version, keep_alive, with_body);
+  if (delivery.cut == Delivery::Cut::nowhere)
+    co_return co_await write(connection, std::move(message));
+  co_await write_cut(connection, std::move(message), delivery.cut);
+  co_return false;
+}
+
+asio::awaitable<void> Server::Impl::write_cut(Connection& connection, Message message,
+                                              Delivery::Cut cut) {
+  if (cut == Delivery::Cut::before_head) co_return;
+  const std::string text = cut_text(message, cut);
+  connection.stream.expires_after(limits.idle);
+  co_await asio::async_write(connection.stream, asio::buffer(text), kTuple);
 }
 
 asio::awaitable<bool> Server::Impl::write(Connection& connection, Message message) {
@@ -268,12 +321,13 @@ void Server::Impl::stop() {
   if (std::exchange(stopping, true)) return;
   signals.cancel();
   room.cancel();
-  for (Acceptor& acceptor : acceptors) {
+  for (Door& door : doors) {
     error_code ignored;
-    acceptor.close(ignored);
+    door.acceptor.close(ignored);
   }
   if (connections.empty()) return;
   for (Connection& connection : connections) {
+    connection.delay.cancel();
     if (connection.doing == Doing::reading) connection.stream.cancel();
   }
   grace.expires_after(limits.grace);
@@ -296,14 +350,14 @@ Result<std::uint16_t> Server::listen_tcp(std::uint16_t port) {
   socklen_t size = sizeof bound;
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
     return fail(os_error(Code::internal, "cannot learn the port", "getsockname"));
-  TRY_VOID(impl_->add(std::move(fd), AF_INET, IPPROTO_TCP));
+  TRY_VOID(impl_->add(std::move(fd), AF_INET, IPPROTO_TCP, {}));
   return ntohs(bound.sin_port);
 }
 
 Result<void> Server::listen_unix(const std::string& path, mode_t mode) {
   TRY(OwnedFd fd, hsm::listen_unix(path, mode));
   impl_->unix_paths.push_back(path);
-  return impl_->add(std::move(fd), AF_UNIX, 0);
+  return impl_->add(std::move(fd), AF_UNIX, 0, path);
 }
 
 Result<void> Server::stop_on_signals() {
@@ -318,8 +372,8 @@ Result<void> Server::stop_on_signals() {
 }
 
 void Server::run() {
-  for (Acceptor& acceptor : impl_->acceptors)
-    asio::co_spawn(impl_->context, impl_->accept_on(acceptor), log_escaped);
+  for (Impl::Door& door : impl_->doors)
+    asio::co_spawn(impl_->context, impl_->accept_on(door), log_escaped);
   impl_->context.run();
 }
 

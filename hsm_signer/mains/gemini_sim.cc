@@ -8,8 +8,10 @@
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/http/server.h"
 #include "hsm_signer/sim/answers.h"
+#include "hsm_signer/sim/control.h"
 #include "hsm_signer/sim/exchange.h"
 #include "hsm_signer/sim/journal.h"
+#include "hsm_signer/sim/setup.h"
 
 namespace {
 
@@ -21,6 +23,8 @@ struct Options {
   std::string unix_path;
   std::string port_file;
   std::string journal;
+  std::string control;
+  bool rate_limits = false;
   bool json = false;
 };
 
@@ -29,6 +33,9 @@ constexpr const char* kFooter =
     "  printf '[[key]]\\nid = \"account-demo\"\\nsecret = \"1234abcd\"\\nroles = [\"trader\"]\\n' "
     "> keys.toml\n"
     "  gemini-sim --keys keys.toml --listen 127.0.0.1:8080 --journal seen.jsonl\n\n"
+    "With --control control.sock, the next two orders get a 503:\n"
+    "  curl --unix-socket control.sock http://sim/faults \\\n"
+    "    -d '{\"fault\":\"error\",\"status\":503,\"count\":2,\"path\":\"/v1/order/new\"}'\n\n"
     "Exit status: 0 stopped by SIGTERM or SIGINT, 2 usage, 3 could not go on.\n";
 
 // Only 127.0.0.1: the keys file holds secrets in the clear, and nothing here is encrypted.
@@ -79,6 +86,7 @@ Result<std::optional<std::uint16_t>> listen(const Options& options, http::Server
     TRY(port, server.listen_tcp(wanted));
   }
   if (!options.unix_path.empty()) TRY_VOID(server.listen_unix(options.unix_path, 0600));
+  if (!options.control.empty()) TRY_VOID(server.listen_unix(options.control, 0600));
   if (!options.port_file.empty()) {
     if (!port) return fail(Code::usage, "--port-file needs --listen");
     TRY_VOID(write_file_atomic(options.port_file, as_bytes(std::to_string(*port) + "\n"), 0644));
@@ -88,15 +96,22 @@ Result<std::optional<std::uint16_t>> listen(const Options& options, http::Server
 
 Result<void> serve(const Options& options) {
   TRY_VOID(lock_down(LockMemory::no));
-  TRY(std::vector<sim::ApiKey> keys, sim::load_keys(options.keys));
-  const SystemClock clock;
-  sim::Exchange exchange{std::move(keys), clock};
+  if (!options.control.empty() && options.control == options.unix_path)
+    return fail(Code::usage, "--control and --unix must be two sockets");
+  TRY(sim::Setup setup, sim::load_setup(options.keys));
+  const SystemClock system_clock;
+  sim::MovedClock clock{system_clock};
+  sim::Exchange exchange{std::move(setup), clock,
+                         options.rate_limits ? sim::Limits::on : sim::Limits::off};
+  sim::Control control{exchange, clock};
   Recorder recorder;
   if (!options.journal.empty()) {
     TRY(recorder.journal, sim::Journal::open(options.journal));
   }
   http::Server* stop = nullptr;
   http::Server server{[&](const http::Request& request) {
+                        if (!options.control.empty() && request.socket == options.control)
+                          return control.handle(request);
                         sim::Exchange::Handled handled = exchange.handle(request);
                         if (!recorder.record(handled.entry)) stop->stop();
                         return std::move(handled.response);
@@ -113,7 +128,8 @@ Result<void> serve(const Options& options) {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "A simulated Gemini exchange: checks keys, signatures, nonces and roles, keeps orders."};
+      "A simulated Gemini exchange: checks keys, signatures, nonces and roles, keeps orders and "
+      "money, and fails to order."};
   Options options;
   app.add_option("--keys", options.keys, "TOML file with the API keys that exist")
       ->required()
@@ -126,6 +142,11 @@ int run(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--journal", options.journal, "Append one JSON line per request")
       ->type_name("FILE");
+  app.add_flag("--rate-limits", options.rate_limits,
+               "Limit requests as the exchange does: 600 a minute for a key, 120 public ones");
+  app.add_option("--control", options.control,
+                 "Unix socket (mode 0600) that takes faults, fills and leaps of the clock")
+      ->type_name("PATH");
   app.add_flag("--json", options.json, "Print the ready line as JSON");
   app.set_version_flag("--version", "gemini-sim " HSM_VERSION);
   app.footer(kFooter);

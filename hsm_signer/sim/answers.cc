@@ -1,5 +1,6 @@
 #include "hsm_signer/sim/answers.h"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -11,33 +12,10 @@ namespace json = boost::json;
 
 json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
-json::object order_object(const Order& order, Trades trades) {
-  const OrderForm& form = order.form;
-  const auto millis =
-      std::chrono::floor<std::chrono::milliseconds>(order.placed).time_since_epoch().count();
-  const std::string id = std::to_string(order.id);
-  json::object body{{"order_id", id}, {"id", id}, {"symbol", view(form.symbol->name)}};
-  body["exchange"] = "gemini";
-  body["avg_execution_price"] = "0.00";
-  body["side"] = form.side == Side::buy ? "buy" : "sell";
-  body["type"] = form.stop ? "exchange stop limit" : "exchange limit";
-  body["timestamp"] = std::to_string(millis / 1000);
-  body["timestampms"] = millis;
-  body["is_live"] = order.live;
-  body["is_cancelled"] = !order.live;
-  body["is_hidden"] = false;
-  if (!order.live) body["reason"] = view(order.cancel_reason);
-  body["was_forced"] = false;
-  body["executed_amount"] = "0";
-  if (!form.client_order_id.empty()) body["client_order_id"] = form.client_order_id;
-  json::array& options = body["options"].emplace_array();
-  if (form.execution != Execution::rest) options.emplace_back(view(option_name(form.execution)));
-  if (form.stop) body["stop_price"] = form.stop_price_text;
-  body["price"] = form.price_text;
-  body["original_amount"] = form.amount_text;
-  body["remaining_amount"] = form.amount_text;
-  if (trades == Trades::include) body["trades"].emplace_array();
-  return body;
+std::string upper(std::string_view text) {
+  std::string result{text};
+  for (char& c : result) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return result;
 }
 
 }  // namespace
@@ -49,27 +27,8 @@ std::string error_body(const Refusal& refusal) {
 
 std::string ok_body() { return json::serialize(json::object{{"result", "ok"}}); }
 
-std::string order_body(const Order& order, Trades trades) {
-  return json::serialize(order_object(order, trades));
-}
-
-std::string orders_body(const std::vector<const Order*>& orders, Trades trades) {
-  json::array body;
-  for (const Order* order : orders) body.emplace_back(order_object(*order, trades));
-  return json::serialize(body);
-}
-
-std::string balances_body(const Wallet& wallet) {
-  json::array body;
-  for (const auto& [currency, balance] : wallet.balances()) {
-    const std::string available = balance.available().text();
-    body.emplace_back(json::object{{"type", "exchange"},
-                                   {"currency", currency},
-                                   {"amount", balance.amount.text()},
-                                   {"available", available},
-                                   {"availableForWithdrawal", available}});
-  }
-  return json::serialize(body);
+std::string message_body(const std::string& message) {
+  return json::serialize(json::object{{"message", message}});
 }
 
 std::string roles_body(const ApiKey& key) {
@@ -81,6 +40,23 @@ std::string roles_body(const ApiKey& key) {
     body["counterparty_id"] = "SIMULATED";
   }
   return json::serialize(body);
+}
+
+std::string symbols_body() {
+  json::array body;
+  for (const Symbol& symbol : symbols()) body.emplace_back(view(symbol.name));
+  return json::serialize(body);
+}
+
+// By hand: the steps are JSON numbers, and exact ones.
+std::string symbol_body(const Symbol& symbol) {
+  return R"({"symbol":")" + upper(symbol.name) + R"(","base_currency":")" +
+         std::string{symbol.base} + R"(","quote_currency":")" + std::string{symbol.quote} +
+         R"(","tick_size":)" + symbol.lot.text() + R"(,"quote_increment":)" + symbol.tick.text() +
+         R"(,"min_order_size":")" + symbol.least.text() +
+         R"(","status":"open","wrap_enabled":false,"product_type":"spot",)"
+         R"("contract_type":"vanilla","contract_price_currency":")" +
+         std::string{symbol.quote} + R"("})";
 }
 
 std::string ready_body(std::optional<std::uint16_t> port, const std::string& unix_path) {

@@ -1,25 +1,22 @@
-// Bodies, shaped as the exchange documents them.
+// Bodies that more than one desk gives, shaped as the exchange documents them.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "hsm_signer/sim/book.h"
 #include "hsm_signer/sim/keys.h"
+#include "hsm_signer/sim/market.h"
 #include "hsm_signer/sim/refusal.h"
 
 namespace hsm::sim {
 
-enum class Trades : bool { leave_out, include };
-
 std::string error_body(const Refusal& refusal);
 std::string ok_body();
-std::string order_body(const Order& order, Trades trades);
-std::string orders_body(const std::vector<const Order*>& orders, Trades trades);
-std::string balances_body(const Wallet& wallet);
+std::string message_body(const std::string& message);
 std::string roles_body(const ApiKey& key);
+std::string symbols_body();
+std::string symbol_body(const Symbol& symbol);
 
 // What gemini-sim --json says once it listens:
 // {"ready":true,"listen":"127.0.0.1:P","port":P,"unix":…}, null for what it does not listen on.

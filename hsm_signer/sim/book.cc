@@ -36,7 +36,8 @@ Outcome<const Order*> Book::place(OrderForm form, std::string key, std::uint64_t
               .placed = now,
               .live = true,
               .cancel_reason = {},
-              .held = hold.value_or(Money{})};
+              .held = hold.value_or(Money{}),
+              .executed = {}};
   if (!hold || !wallet_.hold(order.currency(), *hold)) {
     return refuse(Reason::insufficient_funds, "Insufficient funds: the order needs more " +
                                                   std::string{order.currency()} +
@@ -47,6 +48,43 @@ Outcome<const Order*> Book::place(OrderForm form, std::string key, std::uint64_t
   const std::string_view death = dies_of(kept.form.execution);
   if (!death.empty()) bury(kept, death);
   return &kept;
+}
+
+Outcome<const Trade*> Book::fill(std::uint64_t id, Money amount, std::uint64_t trade,
+                                 Clock::Wall now) {
+  const auto found = orders_.find(id);
+  if (found == orders_.end() || !found->second.live)
+    return refuse(Reason::order_not_found, "Order " + std::to_string(id) + " is not live.");
+  Order& order = found->second;
+  const OrderForm& form = order.form;
+  const std::optional<Money> left = form.amount.minus(order.executed)->minus(amount);
+  if (!left || amount.is_zero() || !amount.is_multiple_of(form.symbol->lot)) {
+    return refuse(Reason::invalid_quantity, "amount must be positive, a multiple of " +
+                                                form.symbol->lot.text() +
+                                                " and at most what remains of the order.");
+  }
+  // Exact: prices and quantities are multiples of tick and lot, so nothing is ever rounded.
+  const Money cost = form.price.times(amount).value();  // Less than what was held for the whole.
+  const bool buys = form.side == Side::buy;
+  if (!wallet_.receive(buys ? form.symbol->base : form.symbol->quote, buys ? amount : cost))
+    return refuse(Reason::system, "The account cannot hold that much.");
+  const Money paid = buys ? cost : amount;
+  wallet_.spend(order.currency(), paid);
+  order.held = order.held.minus(paid).value();
+  order.executed = order.executed.plus(amount).value();
+  trades_.push_back({trade, id, form.symbol, form.side, form.price_text, amount, cost,
+                     form.client_order_id, now});
+  if (trades_.size() > kMostOrders) trades_.pop_front();
+  if (left->is_zero()) bury(order, {});
+  return &trades_.back();
+}
+
+std::vector<const Trade*> Book::trades_of(std::uint64_t order) const {
+  std::vector<const Trade*> found;
+  for (const Trade& trade : trades_) {
+    if (trade.order == order) found.push_back(&trade);
+  }
+  return found;
 }
 
 const Order* Book::find(std::uint64_t id) const {
@@ -73,10 +111,19 @@ void Book::cancel(std::uint64_t id, std::string_view reason) {
   if (found != orders_.end() && found->second.live) bury(found->second, reason);
 }
 
-void Book::cancel_session(std::string_view key, std::string_view reason) {
+std::vector<std::uint64_t> Book::cancel_all(std::string_view reason) {
+  std::vector<std::uint64_t> cancelled{live_.begin(), live_.end()};
+  for (std::uint64_t id : cancelled) cancel(id, reason);
+  return cancelled;
+}
+
+std::vector<std::uint64_t> Book::cancel_session(std::string_view key, std::string_view reason) {
+  std::vector<std::uint64_t> cancelled;
   for (const Order* order : live()) {
-    if (order->key == key) cancel(order->id, reason);
+    if (order->key == key) cancelled.push_back(order->id);
   }
+  for (std::uint64_t id : cancelled) cancel(id, reason);
+  return cancelled;
 }
 
 void Book::bury(Order& order, std::string_view reason) {

@@ -1,18 +1,17 @@
 #include "hsm_signer/sim/exchange.h"
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <ctime>
 
 #include "hsm_signer/base/hash.h"
 #include "hsm_signer/sim/answers.h"
+#include "hsm_signer/sim/order_answers.h"
 
 namespace hsm::sim {
 namespace {
 
 constexpr std::chrono::seconds kHeartbeat{30};
-constexpr std::string_view kPrimary = "primary";
-constexpr Roles kReaders = kTrader | kFundManager | kAuditor;
 
 // IMF-fixdate (RFC 9110 section 5.6.7). Clients correct their clocks by it: the exchange has no
 // other.
@@ -52,93 +51,123 @@ Outcome<Bytes> check_signature(const ApiKey& key, const std::string& payload,
   return *std::move(json);
 }
 
-// An order number as the documentation has it (integer) or as ccxt sends it (its digits in a
-// string).
-Outcome<std::uint64_t> read_order_id(const Payload& payload) {
-  const Value* value = payload.find("order_id");
-  if (value == nullptr) return refuse(Reason::missing_order_field, "Missing order field: order_id");
-  std::uint64_t id = 0;
-  const char* end = value->text.data() + value->text.size();
-  const auto [stop, error] = std::from_chars(value->text.data(), end, id);
-  if (error != std::errc{} || stop != end)
-    return refuse(Reason::order_not_found, "order_id must be the number of an order.");
-  return id;
+Outcome<void> check_role(const Endpoint& endpoint, const ApiKey& key) {
+  if (endpoint.about == About::group && key.scope != Scope::master) {
+    return refuse(Reason::missing_role, "This endpoint needs a master key, and API key " + key.id +
+                                            " is that of one account");
+  }
+  if (endpoint.roles == 0 || (endpoint.roles & key.roles) != 0) return {};
+  return refuse(
+      Reason::missing_role,
+      "To access this endpoint, you need to log in to the website and go to the settings page to "
+      "assign one of these roles [" +
+          role_names(endpoint.roles) + "] to API key " + key.id + " which currently has roles [" +
+          role_names(key.roles) + "]");
 }
 
-Outcome<const Order*> read_order(const Payload& payload, const Book& book) {
-  ADMIT(const std::uint64_t id, read_order_id(payload));
-  const Order* order = book.find(id);
-  if (order == nullptr)
-    return refuse(Reason::order_not_found, "Order " + std::to_string(id) + " not found");
-  return order;
+tl::unexpected<Refusal> no_endpoint() {
+  return refuse(Reason::endpoint_not_found,
+                "API entry point not found: the method or the path is wrong");
 }
 
 }  // namespace
 
-const Exchange::Endpoint Exchange::kEndpoints[] = {
-    {"/v1/balances", kReaders, true, &Exchange::balances},
-    {"/v1/order/new", kTrader, true, &Exchange::new_order},
-    {"/v1/order/status", kTrader, true, &Exchange::order_status},
-    {"/v1/order/cancel", kTrader, true, &Exchange::cancel_order},
-    {"/v1/orders", kTrader | kAuditor, true, &Exchange::orders},
-    {"/v1/heartbeat", 0, false, &Exchange::heartbeat},
-    {"/v1/roles", 0, false, &Exchange::roles},
-};
-
-Exchange::Exchange(std::vector<ApiKey> keys, const Clock& clock) : clock_{clock} {
-  for (ApiKey& key : keys) {
+Exchange::Exchange(Setup setup, const Clock& clock, Limits limits)
+    : clock_{clock}, limits_{limits}, house_{setup.accounts, setup.approved, clock.wall()} {
+  for (ApiKey& key : setup.keys) {
     const NonceRule rule = key.nonce;
     std::string id = key.id;
-    sessions_.emplace(std::move(id), Session{std::move(key), NonceGate{rule}, clock.steady()});
+    sessions_.emplace(std::move(id),
+                      Session{std::move(key), NonceGate{rule}, RateGate{}, clock.steady()});
   }
 }
 
 Exchange::Handled Exchange::handle(const http::Request& request) {
   cancel_unheard();
+  const std::string_view path =
+      std::string_view{request.target}.substr(0, request.target.find('?'));
   Entry entry{.time = clock_.wall(),
               .key = {},
               .request = request.target.substr(0, Entry::kMostRequest),
               .nonce = {},
-              .refused = {}};
-  Outcome<std::string> body = serve(request, entry);
-  if (!body) entry.refused = body.error().reason;
-  http::Response response{
-      .status = body ? 200U : http_status(body.error().reason),
-      .headers = {{"Content-Type", "application/json"}, {"Date", http_date(entry.time)}},
-      .body = body ? *std::move(body) : error_body(body.error())};
+              .refused = {},
+              .status = {},
+              .fault = {}};
+  const std::optional<Fault> fault = faults_.take(request);
+  if (fault) entry.fault = name(fault->kind);
+  const bool nonce_fault = fault && fault->kind == FaultKind::nonce;
+  http::Response response;
+  if (!fault || fault->handled || nonce_fault) {
+    Visit visit{request, path, entry, nonce_fault};
+    const Outcome<std::string> body = serve(visit);
+    if (!body) entry.refused = body.error().reason;
+    response = answer_to(body, visit);
+  } else {
+    entry.untouched = true;
+    response.headers = {{"Content-Type", "application/json"}, {"Date", http_date(entry.time)}};
+  }
+  if (fault) response = spoil(*fault, std::move(response));
+  if (response.delivery.cut != http::Delivery::Cut::before_head) entry.status = response.status;
   return {std::move(response), std::move(entry)};
 }
 
-Outcome<std::string> Exchange::serve(const http::Request& request, Entry& entry) {
-  const std::string_view path =
-      std::string_view{request.target}.substr(0, request.target.find('?'));
-  const Endpoint* endpoint = find_endpoint(request, path);
-  if (endpoint == nullptr)
-    return refuse(Reason::endpoint_not_found,
-                  "API entry point not found: the method or the path is wrong");
-  ADMIT(const Authentic caller, authenticate(request, path, entry));
+http::Response Exchange::answer_to(const Outcome<std::string>& body, const Visit& visit) const {
+  using namespace std::chrono;
+  http::Response response{
+      .status = body ? 200U : http_status(body.error().reason),
+      .headers = {{"Content-Type", "application/json"}, {"Date", http_date(visit.entry.time)}},
+      .body = body ? *body : error_body(body.error())};
+  response.delivery.delay = ceil<milliseconds>(visit.queued);
+  if (visit.retry_after.count() > 0)
+    response.headers.push_back(
+        {"Retry-After", std::to_string(ceil<seconds>(visit.retry_after).count())});
+  return response;
+}
+
+Outcome<std::string> Exchange::serve(Visit& visit) {
+  if (visit.request.method == "GET") return serve_public(visit);
+  std::optional<Found> found = find_endpoint(visit.path);
+  if (!found || visit.request.method != "POST") return no_endpoint();
+  const Endpoint& endpoint = *found->endpoint;
+  ADMIT(const Authentic caller, authenticate(visit));
   const ApiKey& key = caller.session->key;
-  if (endpoint->roles != 0 && (endpoint->roles & key.roles) == 0) {
-    return refuse(
-        Reason::missing_role,
-        "To access this endpoint, you need to log in to the website and go to the settings page to "
-        "assign one of these roles [" +
-            role_names(endpoint->roles) + "] to API key " + key.id +
-            " which currently has roles [" + role_names(key.roles) + "]");
+  if (limits_ == Limits::on) {
+    ADMIT_VOID(check_rate(visit, caller.session->rate.admit(kPrivateRate, clock_.steady())));
   }
-  ADMIT(Book* const book, find_book(*endpoint, *caller.session, caller.payload));
-  return (this->*endpoint->answer)(Call{*caller.session, caller.payload, *book});
+  ADMIT_VOID(check_role(endpoint, key));
+  ADMIT(Account* const account, find_account(endpoint, key, caller.payload));
+  if (limits_ == Limits::on && endpoint.about_addresses) {
+    ADMIT_VOID(check_rate(visit, account->addresses_gate.admit(kAddressRate, clock_.steady())));
+  }
+  return endpoint.answer(
+      Call{key, caller.payload, account, house_, std::move(found->variables), visit.entry.time});
 }
 
-const Exchange::Endpoint* Exchange::find_endpoint(const http::Request& request,
-                                                  std::string_view path) {
-  const auto* found = std::find_if(std::begin(kEndpoints), std::end(kEndpoints),
-                                   [&](const Endpoint& endpoint) { return endpoint.path == path; });
-  return found == std::end(kEndpoints) || request.method != "POST" ? nullptr : found;
+// The few public entry points that clients ask before they trade.
+Outcome<std::string> Exchange::serve_public(Visit& visit) {
+  const bool all = visit.path == "/v1/symbols";
+  const auto details = match_path("/v1/symbols/details/{symbol}", visit.path);
+  if (!all && !details) return no_endpoint();
+  if (limits_ == Limits::on) {
+    ADMIT_VOID(check_rate(visit, public_rates_.admit(visit.request.peer, clock_.steady())));
+  }
+  if (all) return symbols_body();
+  const Symbol* symbol = find_symbol(details->front());
+  if (symbol == nullptr) return refuse(Reason::invalid_symbol, "There is no such symbol.");
+  return symbol_body(*symbol);
 }
 
-Outcome<Exchange::Authentic> Exchange::authenticate(const http::Request& request,
-                                                    std::string_view path, Entry& entry) {
+Outcome<void> Exchange::check_rate(Visit& visit, RateGate::Verdict verdict) {
+  if (verdict.admitted) {
+    visit.queued = std::max(visit.queued, verdict.wait);
+    return {};
+  }
+  visit.retry_after = verdict.wait;
+  return refuse(Reason::rate_limit, "Too Many Requests");
+}
+
+Outcome<Exchange::Authentic> Exchange::authenticate(Visit& visit) {
+  const http::Request& request = visit.request;
   ADMIT(const std::string key_id,
         header(request, "X-GEMINI-APIKEY", Reason::missing_apikey_header));
   ADMIT(const std::string payload,
@@ -146,17 +175,22 @@ Outcome<Exchange::Authentic> Exchange::authenticate(const http::Request& request
   ADMIT(const std::string signature,
         header(request, "X-GEMINI-SIGNATURE", Reason::missing_signature_header));
   ADMIT(Session* const session, find_session(key_id));
-  entry.key = key_id;
+  visit.entry.key = key_id;
+  if (!session->key.trusts(request.peer)) {
+    return refuse(Reason::api_key_ip_filtering_failure,
+                  "ApiKey fails IP Filtering Check for some accounts");
+  }
   ADMIT(const Bytes json, check_signature(session->key, payload, signature));
   ADMIT(Payload parsed, Payload::read(as_text(json)));
   const std::string* named = parsed.text("request");
-  if (named == nullptr || *named != path) {
+  if (named == nullptr || *named != visit.path) {
     return refuse(Reason::endpoint_mismatch,
                   "EndpointMismatch: `request` in the payload must be the path of the URL");
   }
   ADMIT(const Nonce nonce, read_nonce(parsed.find("nonce")));
-  entry.nonce = nonce.text;
-  ADMIT_VOID(session->nonces.admit(nonce, entry.time));
+  visit.entry.nonce = nonce.text;
+  if (visit.nonce_fault) return has_not_increased(nonce);
+  ADMIT_VOID(session->nonces.admit(nonce, visit.entry.time));
   session->heard = clock_.steady();
   return Authentic{session, std::move(parsed)};
 }
@@ -167,66 +201,40 @@ Outcome<Exchange::Session*> Exchange::find_session(const std::string& key_id) {
   return &found->second;
 }
 
-Outcome<Book*> Exchange::find_book(const Endpoint& endpoint, const Session& session,
-                                   const Payload& payload) {
-  if (!endpoint.of_account || session.key.scope == Scope::account) return &primary_;
-  const std::string* account = payload.text("account");
-  if (account == nullptr)
+Outcome<Account*> Exchange::find_account(const Endpoint& endpoint, const ApiKey& key,
+                                         const Payload& payload) {
+  if (endpoint.about == About::key || endpoint.about == About::group) return nullptr;
+  if (key.scope == Scope::account) return house_.find(key.account);
+  if (endpoint.about == About::account_or_group && payload.find("account") == nullptr)
+    return nullptr;
+  const std::string* name = payload.text("account");
+  if (name == nullptr)
     return refuse(Reason::missing_accounts,
                   "Expected a JSON payload with an account: this is a master key");
-  if (*account != kPrimary)
-    return refuse(Reason::missing_accounts,
-                  "There is no such account: the simulator has one, primary");
-  return &primary_;
+  Account* account = house_.find(*name);
+  if (account == nullptr)
+    return refuse(Reason::missing_accounts, "There is no such account in this group");
+  return account;
 }
 
 // Done when the next request comes: nobody can see the difference to doing it in time.
 void Exchange::cancel_unheard() {
   for (const auto& [id, session] : sessions_) {
     if (session.key.heartbeat && clock_.steady() - session.heard > kHeartbeat)
-      primary_.cancel_session(id, "HeartbeatLost");
+      house_.find(session.key.account)->book.cancel_session(id, "HeartbeatLost");
   }
 }
 
-Outcome<std::string> Exchange::balances(const Call& call) {
-  return balances_body(call.book.wallet());
-}
-
-Outcome<std::string> Exchange::new_order(const Call& call) {
-  ADMIT(OrderForm form, read_order_form(call.payload));
-  ADMIT(const Order* const order,
-        call.book.place(std::move(form), call.session.key.id, next_order_, clock_.wall()));
-  ++next_order_;
-  return order_body(*order, Trades::leave_out);
-}
-
-Outcome<std::string> Exchange::order_status(const Call& call) {
-  const Value* include = call.payload.find("include_trades");
-  const Trades trades =
-      include != nullptr && include->text == "true" ? Trades::include : Trades::leave_out;
-  const std::string* client_id = call.payload.text("client_order_id");
-  if (client_id == nullptr || call.payload.find("order_id") != nullptr) {
-    ADMIT(const Order* const order, read_order(call.payload, call.book));
-    return order_body(*order, trades);
+Outcome<Trade> Exchange::fill(std::uint64_t order, Money amount) {
+  cancel_unheard();
+  for (Account& account : house_.accounts()) {
+    if (account.book.find(order) == nullptr) continue;
+    ADMIT(const Trade* const trade,
+          account.book.fill(order, amount, house_.next_number(), clock_.wall()));
+    house_.use_number();
+    return *trade;
   }
-  const std::vector<const Order*> found = call.book.find_by_client_id(*client_id);
-  if (found.empty()) return refuse(Reason::order_not_found, "No order has this client_order_id");
-  return orders_body(found, trades);
+  return refuse(Reason::order_not_found, "Order " + std::to_string(order) + " not found");
 }
-
-Outcome<std::string> Exchange::cancel_order(const Call& call) {
-  ADMIT(const Order* const order, read_order(call.payload, call.book));
-  call.book.cancel(order->id, "Requested");
-  return order_body(*order, Trades::leave_out);
-}
-
-Outcome<std::string> Exchange::orders(const Call& call) {
-  return orders_body(call.book.live(), Trades::leave_out);
-}
-
-// The request itself has reset the timer, in authenticate().
-Outcome<std::string> Exchange::heartbeat(const Call&) { return ok_body(); }
-
-Outcome<std::string> Exchange::roles(const Call& call) { return roles_body(call.session.key); }
 
 }  // namespace hsm::sim

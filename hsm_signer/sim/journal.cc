@@ -30,10 +30,12 @@ std::string journal_line(const Entry& entry) {
                     {"key", or_null(entry.key)},
                     {"request", printable(entry.request)},
                     {"nonce", or_null(printable(entry.nonce))}};
-  line["verdict"] = entry.refused ? "refused" : "accepted";
+  line["verdict"] = entry.untouched ? "untouched" : entry.refused ? "refused" : "accepted";
   const std::string_view reason = entry.refused ? name(*entry.refused) : std::string_view{};
   line["reason"] = or_null(std::string{reason});
-  line["status"] = entry.refused ? http_status(*entry.refused) : 200U;
+  line["status"] = nullptr;
+  if (entry.status) line["status"] = *entry.status;
+  line["fault"] = or_null(std::string{entry.fault});
   return json::serialize(line);
 }
 

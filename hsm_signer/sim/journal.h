@@ -16,11 +16,14 @@ struct Entry {
   std::string request;  // The path called, at most kMostRequest bytes of it.
   std::string nonce;    // As sent; empty where the request did not get that far.
   std::optional<Reason> refused;
+  std::optional<unsigned> status;  // Of the answer; none where not a byte of it was sent.
+  std::string_view fault;          // Its kind, where one was ordered; else empty.
+  bool untouched = false;  // The fault came before the exchange: nothing was checked or done.
   static constexpr std::size_t kMostRequest = 128;
 };
 
-// {"time":…,"key":…,"request":…,"nonce":…,"verdict":"accepted"|"refused","reason":…,"status":…};
-// members that are empty are null. No line break.
+// {"time":…,"key":…,"request":…,"nonce":…,"verdict":"accepted"|"refused"|"untouched","reason":…,
+// "status":…,"fault":…}; members that are empty are null. No line break.
 std::string journal_line(const Entry& entry);
 
 // Appends to a file, one write(2) per line.

@@ -5,13 +5,11 @@
 
 #include "hsm_signer/base/ids.h"
 #include "hsm_signer/base/os.h"
-#include "hsm_signer/base/toml.h"
 
 namespace hsm::sim {
 namespace {
 
 constexpr std::size_t kSecretLimit = 4096;
-constexpr std::size_t kKeysFileLimit = 1 << 20;
 
 struct RoleName {
   Roles role;
@@ -70,6 +68,25 @@ Result<SecretBytes> read_secret(TomlTable& table, const std::string& directory) 
   return secret;
 }
 
+Result<std::optional<std::vector<IpRange>>> read_trusted_ips(TomlTable& table) {
+  std::optional<std::vector<IpRange>> ranges;
+  if (!table.has("trusted_ips")) return ranges;
+  TRY(const std::vector<std::string> texts, table.texts("trusted_ips"));
+  if (texts.empty())
+    return table.refuse("trusted_ips",
+                        "an empty list would trust nobody; leave it away to trust all");
+  ranges.emplace();
+  for (const std::string& text : texts) {
+    const std::optional<IpRange> range = IpRange::parse(text);
+    if (!range)
+      return table.refuse("trusted_ips", "wants IPv4 addresses and CIDR blocks, not", text);
+    ranges->push_back(*range);
+  }
+  return ranges;
+}
+
+}  // namespace
+
 Result<ApiKey> read_key(TomlTable& table, const std::string& directory) {
   ApiKey key;
   TRY(key.id, table.text("id"));
@@ -80,6 +97,13 @@ Result<ApiKey> read_key(TomlTable& table, const std::string& directory) {
                              NonceRule::time_based));
   TRY(key.scope, read_choice(table, "scope", "account", Scope::account, "master", Scope::master));
   TRY(key.heartbeat, table.boolean_or("heartbeat", false));
+  TRY(key.trusted_ips, read_trusted_ips(table));
+  const bool names_account = table.has("account");
+  if (key.scope == Scope::account) {
+    TRY(key.account, table.text_or("account", "primary"));
+  }
+  if (names_account && key.scope == Scope::master)
+    return table.refuse("account", "a master key is for all accounts");
   TRY_VOID(table.finish());
   if (key.heartbeat && key.scope == Scope::master)
     return table.refuse("heartbeat", "the exchange offers no heartbeat on master keys");
@@ -88,7 +112,10 @@ Result<ApiKey> read_key(TomlTable& table, const std::string& directory) {
   return key;
 }
 
-}  // namespace
+bool ApiKey::trusts(std::string_view address) const {
+  return !trusted_ips || std::any_of(trusted_ips->begin(), trusted_ips->end(),
+                                     [&](const IpRange& range) { return range.contains(address); });
+}
 
 std::string role_names(Roles roles) {
   std::string text;
@@ -98,32 +125,6 @@ std::string role_names(Roles roles) {
     text.append(row.in_message);
   }
   return text;
-}
-
-Result<std::vector<ApiKey>> parse_keys(std::string_view text, const std::string& name,
-                                       const std::string& directory) {
-  TRY(TomlTable file, TomlTable::parse(text, name));
-  TRY(std::vector<TomlTable> tables, file.tables("key"));
-  TRY_VOID(file.finish());
-  if (tables.empty()) return file.refuse({}, "a keys file needs at least one [[key]]");
-  std::vector<ApiKey> keys;
-  for (TomlTable& table : tables) {
-    TRY(ApiKey key, read_key(table, directory));
-    const bool twice = std::any_of(keys.begin(), keys.end(),
-                                   [&](const ApiKey& other) { return other.id == key.id; });
-    if (twice) return table.refuse("id", "stands twice in this file");
-    keys.push_back(std::move(key));
-  }
-  return keys;
-}
-
-Result<std::vector<ApiKey>> load_keys(const std::string& path) {
-  TRY(Bytes bytes, read_file(path, kKeysFileLimit));
-  const std::size_t slash = path.rfind('/');
-  Result<std::vector<ApiKey>> keys =
-      parse_keys(as_text(bytes), path, slash == std::string::npos ? "." : path.substr(0, slash));
-  wipe(bytes);
-  return keys;
 }
 
 }  // namespace hsm::sim

@@ -1,13 +1,16 @@
-// The API keys that the simulated exchange has given out: its keys file.
+// The API keys that the simulated exchange has given out.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "hsm_signer/base/bytes.h"
 #include "hsm_signer/base/result.h"
+#include "hsm_signer/base/toml.h"
+#include "hsm_signer/sim/ip_range.h"
 #include "hsm_signer/sim/nonce.h"
 
 namespace hsm::sim {
@@ -26,13 +29,14 @@ struct ApiKey {
   NonceRule nonce = NonceRule::incrementing;
   Scope scope = Scope::account;
   bool heartbeat = false;
+  std::string account;  // Of an account key: the account that it is for. Empty on master keys.
+  std::optional<std::vector<IpRange>> trusted_ips;  // None: "Unrestricted".
+
+  bool trusts(std::string_view address) const;
 };
 
-// Strict TOML, [[key]] tables (docs/gemini-sim.md). `secret_file` is relative to the directory of
-// the keys file. Code::usage with file:line:column, never with a secret.
-Result<std::vector<ApiKey>> load_keys(const std::string& path);
-// `name` stands for the file in errors, `directory` is where a secret_file lies.
-Result<std::vector<ApiKey>> parse_keys(std::string_view text, const std::string& name,
-                                       const std::string& directory);
+// One [[key]] table. `secret_file` is relative to `directory`. Code::usage with file:line:column,
+// never with a secret.
+Result<ApiKey> read_key(TomlTable& table, const std::string& directory);
 
 }  // namespace hsm::sim

@@ -1,6 +1,8 @@
-// The small market that the simulator knows: symbols, currencies, what an account starts with.
+// The small market that the simulator knows: symbols, currencies, networks, what an account starts
+// with.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -22,6 +24,19 @@ struct Symbol {
 std::span<const Symbol> symbols();
 const Symbol* find_symbol(std::string_view name);  // Null where there is none; lower case only.
 
+// Whether a withdrawal names a memo (destination tag) beside the address.
+enum class Memo : std::uint8_t { never, may, must };
+
+struct Currency {
+  std::string_view name;     // "BTC"
+  std::string_view title;    // "Bitcoin", as transfers show it.
+  std::string_view network;  // "bitcoin"; empty for money that no network carries.
+  Memo memo;
+};
+
+const Currency* find_currency(std::string_view name);  // In any case: clients write btc and BTC.
+bool is_network(std::string_view name);                // Lower case only.
+
 struct Balance {
   Money amount;
   Money held;  // By live orders; never above `amount`.
@@ -35,6 +50,12 @@ class Wallet {
   // False, and nothing changed, where less is available.
   bool hold(std::string_view currency, Money amount);
   void release(std::string_view currency, Money amount);
+  // What was held goes away for good. At most what is held.
+  void spend(std::string_view currency, Money amount);
+  // Takes what is available; false, and nothing changed, where that is less.
+  bool take(std::string_view currency, Money amount);
+  // False, and nothing changed, where the sum would be more than Money holds.
+  bool receive(std::string_view currency, Money amount);
   const std::map<std::string, Balance, std::less<>>& balances() const { return balances_; }
 
  private:

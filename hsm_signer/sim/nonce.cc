@@ -45,13 +45,15 @@ Outcome<Nonce> read_nonce(const Value* value) {
   return Nonce{*number, value->text};
 }
 
+tl::unexpected<Refusal> has_not_increased(const Nonce& nonce) {
+  return refuse(
+      Reason::invalid_nonce,
+      "Nonce '" + nonce.text + "' has not increased since your last call to the Gemini API.");
+}
+
 Outcome<void> NonceGate::admit(const Nonce& nonce, Clock::Wall now) {
   if (rule_ == NonceRule::incrementing) {
-    if (highest_ && nonce.billionths <= *highest_) {
-      return refuse(
-          Reason::invalid_nonce,
-          "Nonce '" + nonce.text + "' has not increased since your last call to the Gemini API.");
-    }
+    if (highest_ && nonce.billionths <= *highest_) return has_not_increased(nonce);
     highest_ = nonce.billionths;
     return {};
   }

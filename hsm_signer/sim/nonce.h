@@ -19,6 +19,9 @@ struct Nonce {
 // A number or a string: 1 to 20 digits, and a fraction of 1 to 9 digits where there is a point.
 Outcome<Nonce> read_nonce(const Value* value);
 
+// What the exchange says to a nonce that is not above the highest.
+tl::unexpected<Refusal> has_not_increased(const Nonce& nonce);
+
 enum class NonceRule : std::uint8_t {
   incrementing,  // Strictly greater than the highest seen for this key; any unit.
   time_based,    // Seconds, within 30 s of the server's clock, both ends included.

@@ -67,20 +67,6 @@ Outcome<std::string> read_client_order_id(const Payload& payload) {
   return id->text;
 }
 
-// A positive multiple of `step`, from a string or a number.
-Outcome<Money> read_money(const Payload& payload, std::string_view name, Money step,
-                          Reason reason) {
-  const Value* value = payload.find(name);
-  const bool right_kind =
-      value != nullptr && (value->kind == Kind::text || value->kind == Kind::number);
-  const std::optional<Money> money = right_kind ? Money::parse(value->text) : std::nullopt;
-  if (!money || money->is_zero())
-    return refuse(reason, std::string{name} + " must be a positive decimal.");
-  if (!money->is_multiple_of(step))
-    return refuse(reason, std::string{name} + " must be a multiple of " + step.text() + ".");
-  return *money;
-}
-
 Outcome<void> read_type(const Payload& payload, OrderForm& form) {
   const std::string* type = payload.text("type");
   form.stop = type != nullptr && *type == "exchange stop limit";
@@ -120,6 +106,19 @@ std::string_view option_name(Execution execution) {
     if (option.execution == execution) return option.name;
   }
   return {};
+}
+
+Outcome<Money> read_money(const Payload& payload, std::string_view name, Money step,
+                          Reason reason) {
+  const Value* value = payload.find(name);
+  const bool right_kind =
+      value != nullptr && (value->kind == Kind::text || value->kind == Kind::number);
+  const std::optional<Money> money = right_kind ? Money::parse(value->text) : std::nullopt;
+  if (!money || money->is_zero())
+    return refuse(reason, std::string{name} + " must be a positive decimal.");
+  if (!money->is_multiple_of(step))
+    return refuse(reason, std::string{name} + " must be a multiple of " + step.text() + ".");
+  return *money;
 }
 
 Outcome<OrderForm> read_order_form(const Payload& payload) {

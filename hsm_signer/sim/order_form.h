@@ -29,5 +29,7 @@ struct OrderForm {
 };
 
 Outcome<OrderForm> read_order_form(const Payload& payload);
+// A positive multiple of `step`, from a string or a number; else `reason`.
+Outcome<Money> read_money(const Payload& payload, std::string_view name, Money step, Reason reason);
 
 }  // namespace hsm::sim

@@ -122,4 +122,10 @@ const std::string* Payload::text(std::string_view name) const {
   return value != nullptr && value->kind == Kind::text ? &value->text : nullptr;
 }
 
+std::vector<std::string> Payload::names() const {
+  std::vector<std::string> names;
+  for (const Member& member : members_) names.push_back(member.name);
+  return names;
+}
+
 }  // namespace hsm::sim

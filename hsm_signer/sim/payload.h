@@ -30,6 +30,7 @@ class Payload {
   const Value* find(std::string_view name) const;
   // The member where it is a string, else null.
   const std::string* text(std::string_view name) const;
+  std::vector<std::string> names() const;  // In the order sent.
 
  private:
   struct Member {

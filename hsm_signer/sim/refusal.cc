@@ -12,9 +12,12 @@ struct Row {
 };
 
 constexpr std::array kRows{
+    Row{Reason::api_key_ip_filtering_failure, "ApiKeyIpFilteringFailure", 403},
     Row{Reason::client_order_id_must_be_string, "ClientOrderIdMustBeString", 400},
     Row{Reason::client_order_id_too_long, "ClientOrderIdTooLong", 400},
+    Row{Reason::conflicting_account_name, "ConflictingAccountName", 400},
     Row{Reason::conflicting_options, "ConflictingOptions", 400},
+    Row{Reason::crypto_address_whitelists_not_enabled, "CryptoAddressWhitelistsNotEnabled", 400},
     Row{Reason::endpoint_mismatch, "EndpointMismatch", 400},
     Row{Reason::endpoint_not_found, "EndpointNotFound", 404},
     Row{Reason::insufficient_funds, "InsufficientFunds", 406},
@@ -27,6 +30,7 @@ constexpr std::array kRows{
     Row{Reason::invalid_side, "InvalidSide", 400},
     Row{Reason::invalid_signature, "InvalidSignature", 400},
     Row{Reason::invalid_symbol, "InvalidSymbol", 400},
+    Row{Reason::invalid_timestamp_in_payload, "InvalidTimestampInPayload", 400},
     Row{Reason::missing_accounts, "MissingAccounts", 400},
     // 401 in the 2026 specification; older documentation says 400.
     Row{Reason::missing_apikey_header, "MissingApikeyHeader", 401},
@@ -37,7 +41,9 @@ constexpr std::array kRows{
     Row{Reason::missing_signature_header, "MissingSignatureHeader", 400},
     Row{Reason::options_must_be_array, "OptionsMustBeArray", 400},
     Row{Reason::order_not_found, "OrderNotFound", 404},
+    Row{Reason::rate_limit, "RateLimit", 429},
     Row{Reason::system, "System", 500},
+    Row{Reason::unsupported_network, "UnsupportedNetwork", 404},
     Row{Reason::unsupported_option, "UnsupportedOption", 400},
 };
 

@@ -11,9 +11,12 @@ namespace hsm::sim {
 
 // The reasons of Gemini's error bodies that this simulator can give.
 enum class Reason : std::uint8_t {
+  api_key_ip_filtering_failure,
   client_order_id_must_be_string,
   client_order_id_too_long,
+  conflicting_account_name,
   conflicting_options,
+  crypto_address_whitelists_not_enabled,
   endpoint_mismatch,
   endpoint_not_found,
   insufficient_funds,
@@ -26,6 +29,7 @@ enum class Reason : std::uint8_t {
   invalid_side,
   invalid_signature,
   invalid_symbol,
+  invalid_timestamp_in_payload,
   missing_accounts,
   missing_apikey_header,
   missing_nonce,
@@ -35,7 +39,9 @@ enum class Reason : std::uint8_t {
   missing_signature_header,
   options_must_be_array,
   order_not_found,
+  rate_limit,
   system,
+  unsupported_network,
   unsupported_option,
 };
 
@@ -46,7 +52,7 @@ unsigned http_status(Reason reason);
 // Not base/result.h's Error: those codes are ours, these are the exchange's.
 struct Refusal {
   Reason reason;
-  std::string message;  // Free of what the client sent, but for a nonce and its own key id.
+  std::string message;  // Free of what the client sent, but for a nonce, its own key id, a path.
 };
 
 template <class T>

@@ -259,8 +259,13 @@ INSTANTIATE_TEST_SUITE_P(Each, WrongRequest,
 
 TEST(Endpoints, ThatDoNotExistAreRefusedBeforeAnythingElse) {
   Desk desk;
-  for (const char* path : {"/", "/v1", "/v1/withdraw/btc", "/v1/order/new/", "/v2/balances", "",
-                           "*", "http://127.0.0.1/v1/balances", "/v1/order/cancel/all"}) {
+  for (const char* path :
+       {"/", "/v1", "/v1/withdraw", "/v1/withdraw/", "/v1/withdraw/btc/", "/v1/order/new/",
+        "/v2/balances", "", "*", "http://127.0.0.1/v1/balances", "/v1/order/cancel/everything",
+        "/v1/order/cancel/all/x", "//v1/orders", "/v1//orders", "/v2/withdraw/btc",
+        "/v2/withdraw//btc",
+        // Reads whose paths begin as a withdrawal's: not simulated, and not taken for one.
+        "/v1/withdraw/btc/feeEstimate", "/v2/withdraw/bitcoin/btc/feeEstimate"}) {
     EXPECT_THAT(desk.send({.method = "POST", .target = path, .headers = {}, .body = ""}),
                 RefusedAs("EndpointNotFound", 404))
         << path;
@@ -302,22 +307,48 @@ TEST_P(RoleTable, Holds) {
   EXPECT_THAT(handled, Says(std::string{"to API key "} + row.key + " which currently has roles ["));
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, RoleTable,
-                         ::testing::Values(RoleRow{kTraderKey, "/v1/order/new", true},
-                                           RoleRow{kTraderKey, "/v1/orders", true},
-                                           RoleRow{kTraderKey, "/v1/balances", true},
-                                           RoleRow{"account-auditor", "/v1/orders", true},
-                                           RoleRow{"account-auditor", "/v1/balances", true},
-                                           RoleRow{"account-auditor", "/v1/order/new", false},
-                                           RoleRow{"account-auditor", "/v1/order/cancel", false},
-                                           RoleRow{"account-auditor", "/v1/order/status", false},
-                                           RoleRow{"account-funds", "/v1/order/new", false},
-                                           RoleRow{"account-funds", "/v1/order/cancel", false},
-                                           RoleRow{"account-funds", "/v1/order/status", false},
-                                           RoleRow{"account-funds", "/v1/orders", false},
-                                           RoleRow{"account-funds", "/v1/balances", true},
-                                           RoleRow{"account-funds", "/v1/heartbeat", true},
-                                           RoleRow{"account-auditor", "/v1/roles", true}));
+INSTANTIATE_TEST_SUITE_P(
+    Each, RoleTable,
+    ::testing::Values(
+        RoleRow{kTraderKey, "/v1/order/new", true}, RoleRow{kTraderKey, "/v1/orders", true},
+        RoleRow{kTraderKey, "/v1/balances", true}, RoleRow{"account-auditor", "/v1/orders", true},
+        RoleRow{"account-auditor", "/v1/balances", true},
+        RoleRow{"account-auditor", "/v1/order/new", false},
+        RoleRow{"account-auditor", "/v1/order/cancel", false},
+        RoleRow{"account-auditor", "/v1/order/status", false},
+        RoleRow{"account-funds", "/v1/order/new", false},
+        RoleRow{"account-funds", "/v1/order/cancel", false},
+        RoleRow{"account-funds", "/v1/order/status", false},
+        RoleRow{"account-funds", "/v1/orders", false},
+        RoleRow{"account-funds", "/v1/balances", true},
+        RoleRow{"account-funds", "/v1/heartbeat", true},
+        RoleRow{kTraderKey, "/v1/order/cancel/all", true},
+        RoleRow{kTraderKey, "/v1/order/cancel/session", true},
+        RoleRow{kTraderKey, "/v1/mytrades", true}, RoleRow{kTraderKey, "/v1/withdraw/btc", false},
+        RoleRow{kTraderKey, "/v2/withdraw/bitcoin/btc", false},
+        RoleRow{kTraderKey, "/v1/addresses/bitcoin", true},
+        RoleRow{kTraderKey, "/v1/deposit/bitcoin/newAddress", false},
+        RoleRow{kTraderKey, "/v1/approvedAddresses/bitcoin/request", false},
+        RoleRow{kTraderKey, "/v1/approvedAddresses/bitcoin/remove", false},
+        RoleRow{kTraderKey, "/v1/approvedAddresses/account/bitcoin", true},
+        RoleRow{"account-auditor", "/v1/order/cancel/all", false},
+        RoleRow{"account-auditor", "/v1/order/cancel/session", false},
+        RoleRow{"account-auditor", "/v1/mytrades", true},
+        RoleRow{"account-auditor", "/v1/withdraw/btc", false},
+        RoleRow{"account-auditor", "/v2/withdraw/bitcoin/btc", false},
+        RoleRow{"account-auditor", "/v1/addresses/bitcoin", true},
+        RoleRow{"account-auditor", "/v1/approvedAddresses/account/bitcoin", true},
+        RoleRow{"account-auditor", "/v1/approvedAddresses/bitcoin/request", false},
+        RoleRow{"account-auditor", "/v1/approvedAddresses/bitcoin/remove", false},
+        RoleRow{"account-funds", "/v1/order/cancel/all", false},
+        RoleRow{"account-funds", "/v1/order/cancel/session", false},
+        RoleRow{"account-funds", "/v1/mytrades", false},
+        RoleRow{"account-funds", "/v1/withdraw/btc", true},
+        RoleRow{"account-funds", "/v2/withdraw/bitcoin/btc", true},
+        RoleRow{"account-funds", "/v1/deposit/bitcoin/newAddress", true},
+        RoleRow{"master-desk", "/v1/account/transfer/btc", false},
+        RoleRow{"master-desk", "/v1/account/list", true},
+        RoleRow{"account-auditor", "/v1/roles", true}));
 
 TEST(Roles, AreNamedInTheRefusal) {
   Desk desk;

@@ -25,6 +25,24 @@ inline ApiKey api_key(std::string id, Roles roles = kTrader, std::string_view se
   return key;
 }
 
+// Where desk's accounts may send money to from the start: one address of the group per network, and
+// one that is savings' alone.
+inline std::vector<Approved> desk_approved() {
+  const auto of = [](std::string account, std::string network, std::string address,
+                     std::string memo = "") {
+    Approved approved;
+    approved.account = std::move(account);
+    approved.network = std::move(network);
+    approved.address = std::move(address);
+    approved.label = "cold";
+    approved.memo = std::move(memo);
+    return approved;
+  };
+  return {of("", "bitcoin", "bc1-cold"),      of("", "ethereum", "0xCold"),
+          of("", "solana", "SoCold"),         of("", "xrpl", "rCold"),
+          of("", "xrpl", "rTagged", "tag-7"), of("savings", "bitcoin", "bc1-savings")};
+}
+
 inline std::vector<ApiKey> desk_keys() {
   std::vector<ApiKey> keys;
   keys.push_back(api_key(kTraderKey));
@@ -37,7 +55,21 @@ inline std::vector<ApiKey> desk_keys() {
   keys.back().heartbeat = true;
   keys.push_back(api_key("master-desk", kTrader));
   keys.back().scope = Scope::master;
+  keys.push_back(api_key("master-funds", kTrader | kFundManager));
+  keys.back().scope = Scope::master;
+  keys.back().trusted_ips = {*IpRange::parse("10.1.0.0/16"), *IpRange::parse("127.0.0.1")};
+  keys.push_back(api_key("account-savings", kTrader | kFundManager));
+  keys.back().account = "savings";
+  keys.push_back(api_key("account-trusted", kTrader | kFundManager));
+  keys.back().trusted_ips = {*IpRange::parse("127.0.0.1")};
+  for (ApiKey& key : keys) {
+    if (key.scope == Scope::account && key.account.empty()) key.account = "primary";
+  }
   return keys;
+}
+
+inline Setup desk_setup() {
+  return {desk_keys(), {{"primary", true}, {"savings", true}, {"closed", false}}, desk_approved()};
 }
 
 inline http::Request signed_request(std::string_view secret, const std::string& key,
@@ -49,11 +81,14 @@ inline http::Request signed_request(std::string_view secret, const std::string& 
                       {"X-GEMINI-PAYLOAD", base64},
                       {"X-GEMINI-SIGNATURE",
                        hex_encode(hmac_sha384(as_bytes(secret), as_bytes(base64)))}},
-          .body = ""};
+          .body = "",
+          .peer = "127.0.0.1"};
 }
 
 class Desk {
  public:
+  explicit Desk(Limits limits = Limits::off) : exchange_{desk_setup(), clock, limits} {}
+
   // The next free nonce of all keys, in milliseconds.
   std::string nonce() { return std::to_string(++nonce_); }
 
@@ -74,11 +109,17 @@ class Desk {
     return call_as(kTraderKey, path, members);
   }
 
+  Exchange& exchange() { return exchange_; }
+  House& house() { return exchange_.house(); }
+  Money available(const std::string& account, const char* currency) {
+    return house().find(account)->book.wallet().balances().find(currency)->second.available();
+  }
+
   FakeClock clock;
 
  private:
   std::uint64_t nonce_ = 1'800'000'000'000;
-  Exchange exchange_{desk_keys(), clock};
+  Exchange exchange_;
 };
 
 // A refusal with this reason, the status that belongs to it, and Gemini's envelope.

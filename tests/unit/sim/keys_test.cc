@@ -1,5 +1,3 @@
-#include "hsm_signer/sim/keys.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 #include "hsm_signer/sim/answers.h"
 #include "hsm_signer/sim/journal.h"
 #include "hsm_signer/sim/money.h"
+#include "hsm_signer/sim/setup.h"
 #include "tests/support/error_is.h"
 
 namespace hsm::sim {
@@ -32,7 +31,7 @@ class TempDirectory {
 TEST(KeysFile, ReadsEveryMemberAndDefaults) {
   const TempDirectory dir;
   ASSERT_TRUE(write_file_atomic(dir.file("s"), as_bytes("from-a-file\n"), 0600));
-  const auto keys = parse_keys(R"(
+  const auto setup = parse_setup(R"(
 [[key]]
 id = "account-a"
 secret = "1234abcd"
@@ -48,21 +47,53 @@ id = "account-c"
 secret = "x"
 roles = ["auditor"]
 heartbeat = true
+account = "savings"
+trusted_ips = ["127.0.0.1", "10.0.0.0/8"]
+[[account]]
+name = "savings"
+approved_list = false
+[[approved]]
+network = "bitcoin"
+address = "bc1-cold"
+[[approved]]
+account = "savings"
+network = "xrpl"
+address = "rCold"
+label = "cold"
+memo = "7"
 )",
-                               "keys.toml", dir.path());
-  ASSERT_THAT(keys, Succeeds());
-  ASSERT_EQ(keys->size(), 3U);
-  const ApiKey& a = (*keys)[0];
+                                 "keys.toml", dir.path());
+  ASSERT_THAT(setup, Succeeds());
+  const std::vector<ApiKey>& keys = setup->keys;
+  ASSERT_EQ(keys.size(), 3U);
+  const ApiKey& a = keys[0];
   EXPECT_EQ(as_text(a.secret.view()), "1234abcd");
   EXPECT_EQ(a.roles, kTrader | kFundManager);
   EXPECT_EQ(a.nonce, NonceRule::incrementing);
   EXPECT_EQ(a.scope, Scope::account);
   EXPECT_FALSE(a.heartbeat);
-  const ApiKey& b = (*keys)[1];
+  const ApiKey& b = keys[1];
   EXPECT_EQ(as_text(b.secret.view()), "from-a-file");
   EXPECT_EQ(b.nonce, NonceRule::time_based);
   EXPECT_EQ(b.scope, Scope::master);
-  EXPECT_TRUE((*keys)[2].heartbeat);
+  EXPECT_TRUE(keys[2].heartbeat);
+  EXPECT_EQ(a.account, "primary");
+  EXPECT_EQ(b.account, "");
+  EXPECT_EQ(keys[2].account, "savings");
+  EXPECT_TRUE(a.trusts("203.0.113.9"));
+  EXPECT_TRUE(a.trusts(""));
+  EXPECT_TRUE(keys[2].trusts("10.200.0.1"));
+  EXPECT_FALSE(keys[2].trusts("127.0.0.2"));
+  EXPECT_FALSE(keys[2].trusts(""));
+  ASSERT_EQ(setup->accounts.size(), 2U);
+  EXPECT_EQ(setup->accounts[0].name, "primary");
+  EXPECT_TRUE(setup->accounts[0].approved_list);
+  EXPECT_EQ(setup->accounts[1].name, "savings");
+  EXPECT_FALSE(setup->accounts[1].approved_list);
+  ASSERT_EQ(setup->approved.size(), 2U);
+  EXPECT_EQ(setup->approved[0].scope(), "group");
+  EXPECT_EQ(setup->approved[1].account, "savings");
+  EXPECT_EQ(setup->approved[1].memo, "7");
 }
 
 struct BadFile {
@@ -72,7 +103,7 @@ struct BadFile {
 class BadKeysFiles : public ::testing::TestWithParam<BadFile> {};
 
 TEST_P(BadKeysFiles, AreRefusedWithPlaceAndReasonAndWithoutTheSecret) {
-  EXPECT_THAT(parse_keys(GetParam().text, "keys.toml", "/nonexistent"),
+  EXPECT_THAT(parse_setup(GetParam().text, "keys.toml", "/nonexistent"),
               ErrorIs(Code::usage, AllOf(HasSubstr(GetParam().says), Not(HasSubstr("sesame")))));
 }
 
@@ -120,10 +151,49 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{
             "[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[key]]\nid = \"a\"\n"
             "secret = \"sesame\"\nroles = [\"trader\"]\n",
-            "stands twice"}));
+            "stands twice"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\naccount = \"x\"\n",
+                "no such [[account]]"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\nscope = "
+                "\"master\"\naccount = \"primary\"\n",
+                "a master key is for all accounts"},
+        BadFile{
+            "[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\ntrusted_ips = []\n",
+            "would trust nobody"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\ntrusted_ips = "
+                "[\"127.0.0.256\"]\n",
+                "not: 127.0.0.256"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\ntrusted_ips = "
+                "[\"10.0.0.1/8\"]\n",
+                "IPv4 addresses and CIDR"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\ntrusted_ips = "
+                "\"127.0.0.1\"\n",
+                "trusted_ips"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[account]]\nname "
+                "= \"My Account\"\n",
+                "a-z 0-9 -"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[account]]\nname "
+                "= \"b\"\n[[account]]\nname = \"b\"\n",
+                "stands twice"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[account]]\nname "
+                "= \"b\"\ntype = \"custody\"\n",
+                "unknown key"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = "
+                "[\"trader\"]\n[[approved]]\nnetwork = \"dogecoin\"\naddress = \"D\"\n",
+                "bitcoin, ethereum"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = "
+                "[\"trader\"]\n[[approved]]\nnetwork = \"bitcoin\"\naddress = \"\"\n",
+                "must not be empty"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = "
+                "[\"trader\"]\n[[approved]]\nnetwork = \"bitcoin\"\n",
+                "address"},
+        BadFile{
+            "[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[approved]]\naccount "
+            "= \"x\"\nnetwork = \"bitcoin\"\naddress = \"b\"\n",
+            "no such [[account]]"}));
 
 TEST(KeysFile, ThatIsNotThereIsNamed) {
-  EXPECT_THAT(load_keys("/nonexistent/keys.toml"),
+  EXPECT_THAT(load_setup("/nonexistent/keys.toml"),
               ErrorIs(Code::usage, HasSubstr("/nonexistent/keys.toml")));
 }
 
@@ -132,19 +202,32 @@ TEST(Journal, AppendsOneLinePerRequestAndKeepsWhatWasThere) {
   for (int i = 0; i < 2; ++i) {
     auto journal = Journal::open(dir.file("j"));
     ASSERT_THAT(journal, Succeeds());
-    Entry entry{
-        .time = {}, .key = "account-a", .request = "/v1/\"x\n\x80", .nonce = "5", .refused = {}};
+    Entry entry;
+    entry.key = "account-a";
+    entry.request = "/v1/\"x\n\x80";
+    entry.nonce = "5";
+    entry.status = 200;
     ASSERT_THAT(journal->append(entry), Succeeds());
-    entry = Entry{
-        .time = {}, .key = {}, .request = "/", .nonce = {}, .refused = Reason::endpoint_not_found};
+    entry = Entry{};
+    entry.request = "/";
+    entry.refused = Reason::endpoint_not_found;
+    entry.status = 404;
+    ASSERT_THAT(journal->append(entry), Succeeds());
+    entry = Entry{};
+    entry.request = "/v1/orders";
+    entry.fault = "close";
+    entry.untouched = true;
     ASSERT_THAT(journal->append(entry), Succeeds());
   }
   const std::string twice =
       R"({"time":"1970-01-01T00:00:00.000000Z","key":"account-a","request":"/v1/\"x??","nonce":"5",)"
-      R"("verdict":"accepted","reason":null,"status":200})"
+      R"("verdict":"accepted","reason":null,"status":200,"fault":null})"
       "\n"
       R"({"time":"1970-01-01T00:00:00.000000Z","key":null,"request":"/","nonce":null,)"
-      R"("verdict":"refused","reason":"EndpointNotFound","status":404})"
+      R"("verdict":"refused","reason":"EndpointNotFound","status":404,"fault":null})"
+      "\n"
+      R"({"time":"1970-01-01T00:00:00.000000Z","key":null,"request":"/v1/orders","nonce":null,)"
+      R"("verdict":"untouched","reason":null,"status":null,"fault":"close"})"
       "\n";
   const auto text = read_file(dir.file("j"), 1 << 20);
   ASSERT_THAT(text, Succeeds());

@@ -1,0 +1,79 @@
+// What the exchange keeps: accounts with their orders, money and addresses.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hsm_signer/sim/address_book.h"
+#include "hsm_signer/sim/book.h"
+#include "hsm_signer/sim/rate.h"
+#include "hsm_signer/sim/setup.h"
+
+namespace hsm::sim {
+
+struct Withdrawal {
+  std::string id;
+  const Currency* currency = nullptr;
+  std::string address;
+  Money amount;
+};
+
+struct DepositAddress {
+  std::string network;
+  std::string address;
+  std::string label;
+  Clock::Wall created;
+};
+
+struct Account {
+  static constexpr std::size_t kMostWithdrawals = 100'000;
+  static constexpr std::size_t kMostAddresses = 10'000;
+
+  std::string name;
+  bool approved_list = true;
+  Clock::Wall created;
+  Book book;
+  std::vector<Withdrawal> withdrawals;
+  std::map<std::string, std::size_t> withdrawal_of;  // By the client's own id, in lower case.
+  std::vector<DepositAddress> addresses;             // Oldest first.
+  RateGate addresses_gate;
+};
+
+struct Transfer {
+  std::string id;
+  std::string from;
+  std::string to;
+  const Currency* currency = nullptr;
+  Money amount;
+};
+
+class House {
+ public:
+  static constexpr std::size_t kMostTransfers = 100'000;
+
+  House(const std::vector<AccountSetup>& accounts, const std::vector<Approved>& approved,
+        Clock::Wall now);
+
+  Account* find(std::string_view name);
+  const std::vector<Account>& accounts() const { return accounts_; }
+  std::vector<Account>& accounts() { return accounts_; }
+  AddressBook& approved() { return approved_; }
+  // By the client's own id, in lower case; those without one are only counted.
+  std::map<std::string, Transfer>& transfers() { return transfers_; }
+
+  // Orders and trades draw from one series, as on the exchange. Used up once it was given out.
+  std::uint64_t next_number() const { return next_number_; }
+  void use_number() { ++next_number_; }
+  std::string next_uuid();  // Of version 4 in form, counted in truth.
+
+ private:
+  std::vector<Account> accounts_;  // Never more or fewer: others keep pointers to them.
+  AddressBook approved_;
+  std::map<std::string, Transfer> transfers_;
+  std::uint64_t next_number_ = 106'817'811;  // The first of Gemini's documented examples.
+  std::uint64_t next_uuid_ = 1;
+};
+
+}  // namespace hsm::sim

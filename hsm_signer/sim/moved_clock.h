@@ -1,0 +1,23 @@
+// A clock that can be moved forward: seven days of waiting, thirty seconds without a heartbeat.
+#pragma once
+
+#include "hsm_signer/base/os.h"
+
+namespace hsm::sim {
+
+class MovedClock final : public Clock {
+ public:
+  // `clock` must outlive this one.
+  explicit MovedClock(const Clock& clock) : clock_{clock} {}
+  Wall wall() const override { return clock_.wall() + moved_; }
+  Steady steady() const override { return clock_.steady() + moved_; }
+  Steady awake_or_not() const override { return clock_.awake_or_not() + moved_; }
+  void advance(std::chrono::nanoseconds by) { moved_ += by; }
+  std::chrono::nanoseconds moved() const { return moved_; }
+
+ private:
+  const Clock& clock_;
+  std::chrono::nanoseconds moved_{0};
+};
+
+}  // namespace hsm::sim
