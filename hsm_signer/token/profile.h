@@ -12,6 +12,14 @@
 
 namespace hsm::token {
 
+// What the module needs beyond files and Unix sockets (token/confinement.h). A module whose needs
+// were not measured has them all: what a driver of hardware calls is its own to know.
+struct Needs {
+  bool network = true;   // TCP, and what a resolver asks.
+  bool hardware = true;  // ioctl(2), System V memory.
+  bool new_code = true;  // Loads code after the login, too.
+};
+
 struct Profile {
   std::string_view name;
   bool supported;
@@ -25,6 +33,7 @@ struct Profile {
   std::chrono::milliseconds call_limit;
   std::chrono::milliseconds
       restart_delay;  // After a worker died without C_Logout: its device session lives on.
+  Needs needs = {};
 };
 
 // usage: a name that is not known, or known and not supported yet.
