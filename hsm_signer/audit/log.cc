@@ -70,12 +70,14 @@ Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit
   return log;
 }
 
+Result<void> Log::make_directory(const std::string& directory) {
+  if (::mkdir(directory.c_str(), 0700) == 0) return fsync_directory(directory + "/..");
+  if (errno == EEXIST) return {};
+  return fail(unavailable("cannot make the audit directory", directory));
+}
+
 Result<void> Log::take_directory() {
-  if (::mkdir(directory_.c_str(), 0700) == 0) {
-    TRY_VOID(fsync_directory(directory_ + "/.."));
-  } else if (errno != EEXIST) {
-    return fail(unavailable("cannot make the audit directory", directory_));
-  }
+  TRY_VOID(make_directory(directory_));
   directory_fd_ = OwnedFd{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   struct stat status {};
   if (!directory_fd_.valid() || ::fstat(directory_fd_.get(), &status) != 0)

@@ -65,7 +65,10 @@ class Log {
     std::uint64_t sealed = 0;  // Size at the last checkpoint, 0 without one.
   };
 
-  // Makes the directory (0700) where there is none. audit_unavailable, with a sentence that says
+  // Makes the directory (0700) where there is none, durably. open() does it too; by itself it is
+  // for who gives up, before it opens the log, the right to make one.
+  static Result<void> make_directory(const std::string& directory);
+  // audit_unavailable, with a sentence that says
   // what to do: another process has the log, the directory is writable by others, a line inside the
   // log is damaged, the log is shorter than or differs from its last checkpoint. Checkpoint
   // signatures are not checked here but by verify_directory(). `disk` outlives the Log.

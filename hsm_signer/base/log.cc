@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <string>
@@ -60,6 +61,22 @@ void log(Level level, std::string_view event, std::string_view text) {
   // One write, so that lines of several processes on one pipe do not mix. A log that cannot be
   // written has nowhere to complain.
   [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void log_in_signal_handler(Level level, std::string_view event, std::string_view text) {
+  std::array<char, 512> line;
+  std::size_t size = 0;
+  const std::array<char, 3> priority{'<', static_cast<char>('0' + static_cast<int>(level)), '>'};
+  for (const std::string_view part :
+       {std::string_view{priority.data(), priority.size()}, std::string_view{process_name()},
+        std::string_view{": "}, event, std::string_view{": "}, text}) {
+    for (const char c : part) {
+      if (size + 1 < line.size())
+        line[size++] = static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+    }
+  }
+  line[size++] = '\n';
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.data(), size);
 }
 
 }  // namespace hsm

@@ -21,6 +21,8 @@ void set_log_level(Level least);
 // a secret, a PIN, a signature or a client's free text; control characters are replaced all the
 // same.
 void log(Level level, std::string_view event, std::string_view text = {});
+// The same for a signal handler: allocates nothing, cuts after 512 bytes.
+void log_in_signal_handler(Level level, std::string_view event, std::string_view text);
 
 // The same for what a peer can cause as often as it likes: ten lines of one event a second, the
 // others are counted and the count is said with the next line. One thread only.

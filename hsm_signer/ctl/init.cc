@@ -137,6 +137,9 @@ std::string token_toml(const Plan& plan) {
          "module_env = { SOFTHSM2_CONF = \"" +
          plan.file("softhsm2.conf") +
          "\" }\n"
+         "module_writes = [\"" +
+         plan.file("token") +
+         "\"]\n"
          "profile = \"softhsm\"\n"
          "workers = " +
          std::to_string(plan.workers) +

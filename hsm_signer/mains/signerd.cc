@@ -17,6 +17,7 @@
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/config/signer_config.h"
 #include "hsm_signer/service/admin.h"
+#include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
@@ -277,6 +278,9 @@ Result<void> serve(const Options& options) {
   }
   TRY_VOID(lock_down(LockMemory::yes));
   raise_descriptor_limit();
+  // Names of users are resolved, nothing of a client has been read, no thread runs yet.
+  TRY_VOID(audit::Log::make_directory(config.audit));
+  TRY_VOID(confine::confine(service::confinement_of(config)));
 
   asio::io_context io{1};
   // Answers of the state's thread come back to this one; while they are owed, the loop may not end.

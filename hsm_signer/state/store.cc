@@ -83,6 +83,8 @@ Result<void> configure(Database& db) {
   // FULL: in WAL mode anything less may lose the last commits in a power cut.
   TRY_VOID(db.run("PRAGMA synchronous = FULL"));
   TRY_VOID(db.run("PRAGMA trusted_schema = OFF"));
+  // A file in /var/tmp is none that the signer may make (docs/confinement.md).
+  TRY_VOID(db.run("PRAGMA temp_store = MEMORY"));
   TRY(const std::string checked, db.value("PRAGMA quick_check(1)"));
   if (checked != "ok") return fail(db.error(SQLITE_CORRUPT));
   return {};

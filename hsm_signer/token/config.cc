@@ -71,6 +71,18 @@ class Reader {
     return table_.refuse("mode", "must be \"production\" or \"development\"");
   }
 
+  Result<std::optional<std::vector<std::string>>> directories(std::string_view key) {
+    const std::vector<std::string> keys = table_.keys();
+    if (std::find(keys.begin(), keys.end(), key) == keys.end())
+      return std::optional<std::vector<std::string>>{};
+    TRY(std::vector<std::string> paths, table_.texts(key));
+    for (std::string& path : paths) {
+      if (path.empty()) return table_.refuse(key, "must name directories");
+      path = absolute(path);
+    }
+    return paths;
+  }
+
   Result<std::vector<std::pair<std::string, std::string>>> module_env();
 
  private:
@@ -125,6 +137,7 @@ Result<void> read_token(Reader& reader, Config& config) {
   TRY(const std::string pin, reader.at("pin_source", parse_pin_source(source)));
   config.pin_file = reader.absolute(pin);
   TRY(config.module_env, reader.module_env());
+  TRY(config.module_writes, reader.directories("module_writes"));
   return {};
 }
 
@@ -185,6 +198,7 @@ wrap_public = "/etc/hsm-tokend/wrap-desk.pub.pem"
 audit_public = "/var/lib/hsm-tokend/desk/audit.pub.pem"
 call_deadline_ms = 5000
 module_env = { SOFTHSM2_CONF = "/etc/softhsm/softhsm2.conf" }
+module_writes = ["/var/lib/softhsm/tokens"]
 )";
 }
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,9 @@ struct Config {
   std::string audit_public;
   // All of the environment that a worker has, besides LANG and TZ.
   std::vector<std::pair<std::string, std::string>> module_env;
+  // Directories that the module writes, besides what this file names. Absent: Landlock does not
+  // limit what workers write.
+  std::optional<std::vector<std::string>> module_writes;
 
   std::string file;
   std::string text;  // As read: workers get it over a memfd and parse it again.

@@ -20,6 +20,14 @@ enum class SecretWay : std::uint8_t {
   linked,              // Not through us: made with the token's own tools, beside PKCS#11.
 };
 
+// What the module needs beyond files and Unix sockets (token/confinement.h). A module whose needs
+// were not measured has them all: what a driver of hardware calls is its own to know.
+struct Needs {
+  bool network = true;   // TCP, and what a resolver asks.
+  bool hardware = true;  // ioctl(2), System V memory.
+  bool new_code = true;  // Loads code after the login, too.
+};
+
 struct Profile {
   std::string_view name;
   // Why no production key belongs in such a token; empty: none is known.
@@ -36,6 +44,7 @@ struct Profile {
   std::chrono::milliseconds call_limit;
   // After a worker that died without C_Logout: its device session lives on.
   std::chrono::milliseconds restart_delay;
+  Needs needs = {};
 };
 
 // usage: a name that is not known.

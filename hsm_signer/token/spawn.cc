@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 
@@ -17,12 +16,12 @@ namespace {
 
 constexpr int kAboveInherited = 10;
 
-Result<std::string> running_program() {
-  std::array<char, PATH_MAX> path{};
-  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0)
-    return fail(os_error(Code::internal, "cannot tell the path of this program", "/proc/self/exe"));
-  return std::string{path.data(), static_cast<std::size_t>(size)};
+// The file itself, not its name: another version installed under that name is another program,
+// which this one's filter does not let it execute, and whose workers may speak another language.
+Result<OwnedFd> running_program() {
+  OwnedFd fd{::open("/proc/self/exe", O_PATH | O_CLOEXEC)};
+  if (!fd.valid()) return fail(os_error(Code::internal, "cannot open", "/proc/self/exe"));
+  return fd;
 }
 
 Result<OwnedFd> config_memfd(const Config& config) {
@@ -48,21 +47,21 @@ std::vector<std::string> environment_of(const Config& config) {
 }
 
 // Between fork and exec: system calls only.
-[[noreturn]] void become_worker(const char* program, char* const* arguments,
-                                char* const* environment, const std::array<int, 3>& inherited,
-                                pid_t supervisor) {
+[[noreturn]] void become_worker(int program, char* const* arguments, char* const* environment,
+                                const std::array<int, 3>& inherited, pid_t supervisor) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != supervisor) ::_exit(1);  // It died before the line above.
+  const int self = ::fcntl(program, F_DUPFD_CLOEXEC, kAboveInherited);
   std::array<int, 3> high{};
   for (std::size_t i = 0; i < inherited.size(); ++i)
     high[i] = ::fcntl(inherited[i], F_DUPFD_CLOEXEC, kAboveInherited);
   ::dup2(high[0], kConfigFd);  // dup2 leaves FD_CLOEXEC behind.
   ::dup2(high[1], kListenFd);
   ::dup2(high[2], kStatusFd);
-  ::execve(program, arguments, environment);
+  ::execveat(self, "", arguments, environment, AT_EMPTY_PATH);
   ::_exit(127);
 }
 
@@ -94,7 +93,7 @@ Result<Child> Spawner::start(Role role, int listener) const {
   const pid_t pid = ::fork();
   if (pid < 0) return fail(os_error(Code::internal, "cannot fork", "a worker"));
   if (pid == 0)
-    become_worker(program_.c_str(), arguments.data(), environment.data(),
+    become_worker(program_.get(), arguments.data(), environment.data(),
                   {config_.get(), listener, write_end.get()}, supervisor);
   return Child{pid, std::move(read_end)};
 }

@@ -17,8 +17,7 @@ struct Child {
   OwnedFd status;  // Read end; does not block.
 };
 
-// Starts workers of one configuration. Made before anything else happens in the process, since it
-// notes the path of the running program.
+// Starts workers of one configuration, from the very file that this process runs.
 class Spawner {
  public:
   static Result<Spawner> create(const Config& config);
@@ -29,7 +28,7 @@ class Spawner {
 
  private:
   Spawner() = default;
-  std::string program_;
+  OwnedFd program_;
   std::vector<std::string> environment_;
   OwnedFd config_;
 };

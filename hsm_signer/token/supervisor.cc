@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <deque>
 
 #include "hsm_signer/base/log.h"
+#include "hsm_signer/token/confinement.h"
 #include "hsm_signer/token/fleet.h"
 #include "hsm_signer/token/pin.h"
 #include "hsm_signer/token/spawn.h"
@@ -36,6 +38,16 @@ Result<OwnedFd> lock_state(const std::string& directory) {
   return fd;
 }
 
+// Under Landlock the module would only find that it may not write.
+Result<void> check_module_writes(const Config& config) {
+  for (const std::string& path : config.module_writes.value_or(std::vector<std::string>{})) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+      return fail(Code::usage, "module_writes names what is no directory", path);
+  }
+  return {};
+}
+
 Result<OwnedFd> listener(const std::string& path, gid_t group) {
   const mode_t mode = group == static_cast<gid_t>(-1) ? 0600 : 0660;
   TRY(OwnedFd fd, listen_unix(path, mode, group));
@@ -54,6 +66,15 @@ Result<OwnedFd> watch_signals() {
   OwnedFd fd{::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)};
   if (!fd.valid()) return fail(os_error(Code::internal, "cannot watch signals", "signalfd"));
   return fd;
+}
+
+// What such an ending mostly means.
+std::string_view guess(int how) {
+  if (!WIFSIGNALED(how)) return "";
+  if (WTERMSIG(how) == SIGKILL) return " (a call into the module took too long?)";
+  if (WTERMSIG(how) == SIGSYS)
+    return " (SIGSYS: a system call outside its filter; the kernel's log has its number)";
+  return "";
 }
 
 class Supervisor {
@@ -192,10 +213,7 @@ void Supervisor::reap() {
     if (exited != kExitServed) {
       const std::string why = WIFSIGNALED(how) ? "signal " + std::to_string(WTERMSIG(how))
                                                : "status " + std::to_string(WEXITSTATUS(how));
-      log(Level::warning, "worker_died",
-          why + (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL
-                     ? " (a call into the module took too long?)"
-                     : ""));
+      log(Level::warning, "worker_died", why + std::string{guess(how)});
     }
     fleet_.ended(slot,
                  exited == kExitServed      ? Fleet::Ending::served
@@ -302,12 +320,14 @@ Result<void> check(const Config& config) {
   TRY_VOID(lock_down(LockMemory::yes));
   TRY_VOID(Ceilings::load(config.ceilings, config.mode));
   TRY_VOID(read_pin(config.pin_file));
-  return {};
+  return check_module_writes(config);
 }
 
 Result<void> supervise(const Config& config) {
   TRY_VOID(check(config));
   TRY(Supervisor supervisor, Supervisor::create(config));
+  TRY(const confine::Confinement confinement, confinement_of_supervisor(config));
+  TRY_VOID(confine::confine(confinement));
   supervisor.run();
   supervisor.stop();
   return {};

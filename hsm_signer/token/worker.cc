@@ -10,6 +10,7 @@
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/token/config.h"
+#include "hsm_signer/token/confinement.h"
 #include "hsm_signer/token/login.h"
 #include "hsm_signer/token/serve.h"
 #include "hsm_signer/token/service_keys.h"
@@ -135,6 +136,7 @@ Result<void> Worker::prepare() {
   TRY(Session session, Session::open(*cryptoki_, access_->slot()));
   vault_.emplace(std::move(session), *config_.profile, *wrap_key_);
   TRY(const auto names, vault_->list());
+  if (!config_.profile->needs.new_code) TRY_VOID(confine::forbid_new_code(violation_of(config_)));
   log(Level::info, "worker_ready", std::to_string(names.size()) + " keys in the token");
   return {};
 }
@@ -198,6 +200,8 @@ Result<int> worker_main(Role role) {
   TRY(Config config, inherited_config());
   set_log_name("hsm-tokend[" + config.token + "] " +
                (role == Role::admin ? "admin worker" : "worker"));
+  // Before the module is loaded: its code runs from then on.
+  TRY_VOID(confine::confine(confinement_of_worker(config, role)));
   TRY(KillTimer timer, KillTimer::create({.call = config.call_limit}));
   // Never destroyed: the way out is _exit, and a half-built worker would call into a module that
   // failed.

@@ -1,6 +1,7 @@
 #include "tests/support/token_host.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,9 @@ TokenHost::TokenHost(Options options) : options_{std::move(options)} {}
 
 TokenHost::~TokenHost() {
   if (pid_ != 0) stop();
+  // In development mode a system call outside the filter is only loud.
+  for (const char* const word : {"confinement_violation", "SIGSYS"})
+    EXPECT_EQ(log().find(word), std::string::npos) << log();
 }
 
 void TokenHost::write(const std::string& name, const std::string& text) const {

@@ -15,6 +15,7 @@ import tempfile
 # Room → rooms it may name as left neighbours.
 ALLOWED = {
     "base": set(),
+    "confine": {"base"},
     "config": {"base"},
     "wire": {"base"},
     "venue": {"base"},
@@ -28,8 +29,8 @@ ALLOWED = {
     "client": {"base", "wire"},
     "keystore": {"base", "wire", "venue", "nonce"},
     # The token host judges again: it may see no policy, nonce, audit, state or service.
-    "token": {"base", "config", "wire", "venue", "officers"},
-    "service": {"base", "config", "wire", "venue", "policy", "officers", "nonce", "audit", "state", "metrics",
+    "token": {"base", "confine", "config", "wire", "venue", "officers"},
+    "service": {"base", "confine", "config", "wire", "venue", "policy", "officers", "nonce", "audit", "state", "metrics",
                 "keystore"},
     "transport": {"base", "wire", "service"},
     # The simulated exchange reads payloads without our parser.
@@ -41,7 +42,7 @@ FOLDERS = {"client": "client_shim/core"}
 
 # Programs → rooms whose headers their main file may see (hsm_signer/mains/).
 MAINS = {
-    "signerd.cc": {"base", "config", "wire", "venue", "policy", "nonce", "audit", "state", "keystore", "service",
+    "signerd.cc": {"base", "confine", "config", "wire", "venue", "policy", "nonce", "audit", "state", "keystore", "service",
                    "transport", "metrics", "officers"},
     "tokend.cc": {"base", "config", "wire", "token"},
     "signerctl.cc": {"base", "ctl"},
@@ -52,11 +53,12 @@ MAINS = {
 KEPT_IN = {
     r"libp11\.h|p11-kit/.*|pkcs11\.h|dlfcn\.h": {"token"},
     r"sqlite3\.h": {"state"},
+    r"seccomp\.h|linux/landlock\.h": {"confine"},
     r"boost/beast.*": {"http"},
     r"boost/asio.*": {"http", "keystore", "service", "transport"},
     r"CLI/.*": {"ctl"},
     r"toml\+\+.*|toml\.hpp": {"base"},
-    r"sys/socket\.h|sys/un\.h": {"base", "token", "transport", "client", "http"},
+    r"sys/socket\.h|sys/un\.h": {"base", "confine", "token", "transport", "client", "http"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)

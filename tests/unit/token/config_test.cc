@@ -43,6 +43,18 @@ TEST(TokendConfig, TakesRelativePathsFromItsOwnDirectory) {
   EXPECT_EQ(config->socket, "/etc/hsm-tokend/run/desk.sock");
 }
 
+TEST(TokendConfig, LimitsWhatTheModuleWritesOnlyWhenTold) {
+  const auto absent = parse(with("module_writes", ""));
+  ASSERT_THAT(absent, Succeeds());
+  EXPECT_FALSE(absent->module_writes.has_value());
+  const auto nothing = parse(with("module_writes", "module_writes = []"));
+  ASSERT_THAT(nothing, Succeeds());
+  EXPECT_EQ(nothing->module_writes, std::vector<std::string>{});
+  const auto relative = parse(with("module_writes", "module_writes = [\"token\", \"/var/x\"]"));
+  ASSERT_THAT(relative, Succeeds());
+  EXPECT_EQ(relative->module_writes, (std::vector<std::string>{"/etc/hsm-tokend/token", "/var/x"}));
+}
+
 TEST(TokendConfig, LetsOnlyItsOwnUidInUnlessToldOtherwise) {
   const auto config = parse(with("clients", ""));
   ASSERT_THAT(config, Succeeds());
@@ -85,6 +97,8 @@ TEST(TokendConfig, RefusesEveryMistakeWithItsPlace) {
       {"module_env", "module_env = { path = \"/tmp\" }", "path"},
       {"module_env", "module_env = { A = 1 }", "string"},
       {"module_env", "mode = \"test\"", "production"},
+      {"module_writes", "module_writes = [\"\"]", "must name directories"},
+      {"module_writes", "module_writes = \"/var/lib\"", "module_writes"},
   };
   for (const Row& row : rows)
     EXPECT_THAT(parse(with(row.key, row.line)),

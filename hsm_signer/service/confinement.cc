@@ -1,0 +1,31 @@
+#include "hsm_signer/service/confinement.h"
+
+#include <filesystem>
+
+namespace hsm::service {
+namespace {
+
+std::string directory_of(const std::string& file) {
+  return std::filesystem::path{file}.parent_path().string();
+}
+
+}  // namespace
+
+confine::Confinement confinement_of(const SignerConfig& config) {
+  using confine::Calls;
+  confine::Confinement confinement;
+  confinement.calls = {Calls::core, Calls::files, Calls::local_sockets};
+  confine::Paths& paths = confinement.paths;
+  paths.read = confine::common_reads();
+  // The directory: the token host may yet make the key, and makes it by renaming.
+  paths.read.push_back(directory_of(config.audit_key));
+  // SQLite makes its own files beside the database.
+  paths.write = {directory_of(config.state), config.audit};
+  paths.sockets = {directory_of(config.socket), directory_of(config.admin_socket)};
+  confinement.violation = config.mode == SignerConfig::Mode::development
+                              ? confine::Violation::loud
+                              : confine::Violation::fatal;
+  return confinement;
+}
+
+}  // namespace hsm::service
