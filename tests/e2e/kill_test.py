@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from harness import wait_until
+from harness import stopped, wait_until
 from kills import SECRETS, Lives, Site, Witness, alive, under_load
 
 KILLS = int(os.environ.get("HSM_KILLS", "10"))
@@ -95,6 +95,15 @@ class RandomKills(unittest.TestCase):
             self.signs_again()
         self.holds()
         self.report("supervisor")
+
+    def test_a_supervisor_waits_for_workers_of_a_dead_one_that_cannot_end_yet(self):
+        with stopped(self.site.running_workers()):
+            self.site.kill("tokend")
+            self.site.start("tokend")
+            time.sleep(0.5)
+            self.assertIsNone(self.site.processes["tokend"].poll(), "it gave up")
+        self.site.wait_ready()
+        self.signs_again()
 
     def test_a_killed_worker_is_replaced_and_nothing_it_signed_is_lost_once_received(self):
         for _ in range(KILLS):

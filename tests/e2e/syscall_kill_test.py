@@ -7,12 +7,14 @@ HSM_KILL_SEED repeats a run."""
 import itertools
 import os
 import random
+import re
 import shutil
+import signal
 import sqlite3
 import time
 import unittest
 
-from harness import wait_until
+from harness import program, wait_until
 from kills import Killed, Lives, alive
 
 HOW_MANY = os.environ.get("HSM_SYSCALL_KILLS", "4")
@@ -54,6 +56,7 @@ class EverySyscall(Lives, unittest.TestCase):
         self.assertGreater(calls, 10)
         self.completed = False
         for nth in self.nths(calls):
+            self.site.revive()
             with self.subTest(what=what, nth=nth, seed=SEED):
                 _, call = once(nth)
             self.completed = call is None
@@ -150,8 +153,8 @@ class EverySyscall(Lives, unittest.TestCase):
 
     def sealed(self):
         with open(self.site.file("audit", "checkpoints"), encoding="utf-8") as notes:
-            parts = notes.read().split("\n\n")
-        return int(parts[-3].split("\n")[1]) if len(parts) > 2 else 0
+            sizes = re.findall(r"^[^\n]+\n(\d+)\n[A-Za-z0-9+/=]{44}\n\n\u2014 [^\n]+\n\n", notes.read(), re.MULTILINE)
+        return int(sizes[-1]) if sizes else 0
 
     def sign_killed(self, key, nth):
         self.site.kill("signerd")
@@ -195,6 +198,27 @@ class EverySyscall(Lives, unittest.TestCase):
     def test_a_first_signature_with_fsync_durability_killed_from_reservation_to_seal(self):
         self.site.sign_once("kill.fsync")
         self.each("reservation, append and seal with fsync", lambda nth: self.sign_killed("kill.fsync", nth))
+
+    # A start reads the log back, cuts what is torn, counts the epoch up and writes its own record.
+
+    def start_killed(self, nth):
+        self.site.kill("signerd")
+        with open(self.site.file("audit", "audit-000001.jsonl"), "ab") as log:
+            log.write(b'{"v":1,"seq":')  # As a kill in the middle of a write would leave it.
+        command = [program("hsm-signerd"), "--config", self.site.file("signer.toml")]
+        killed = Killed(nth, "--from=mkdir", *command)
+        wait_until(lambda: killed.process.poll() is not None or self.site.ready(), what="the signer dies or serves")
+        receipt = self.site.sign_once("kill.os")
+        result = killed.result(end=True)
+        if alive(killed.pid):
+            os.kill(killed.pid, signal.SIGKILL)
+            wait_until(lambda: not alive(killed.pid), what="the signer dies")
+        self.judge_after_death("kill.os", receipt)
+        return result
+
+    def test_a_start_on_a_torn_log_killed_until_it_serves(self):
+        self.site.sign_once("kill.os")
+        self.each("start", self.start_killed)
 
 
 if __name__ == "__main__":
