@@ -193,7 +193,6 @@ class Site(Directory):
                 os.unlink(whole)
 
     def revive(self):
-        """After a round that failed half-way, so that the next one shows what it shows by itself."""
         if self.processes["signerd"].poll() is not None:
             self.start("signerd")
             self.wait_ready()

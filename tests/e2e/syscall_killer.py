@@ -87,13 +87,22 @@ class Count:
         self.pid, self.nth, self.marker = pid, nth, marker
         self.seen = 0
         self.killed = None  # The number of the call that was not made.
-        self.counting = True
+        self.waiting = self.over = False
 
-    def over(self, *_):
-        """SIGTERM. It may come when the process has just ended by itself."""
-        if self.counting:
-            self.counting = False
+    def end(self, *_):
+        """SIGTERM. A kill and what is said of it are not torn apart, nor is the last word."""
+        self.over = True
+        if self.waiting:
+            self.waiting = False
             raise Ended()
+
+    def wait(self):
+        self.waiting = True
+        if self.over:
+            raise Ended()
+        came = os.waitpid(-1, WALL)
+        self.waiting = False
+        return came
 
     def entry(self, number):
         if self.marker is not None and number != self.marker:
@@ -101,8 +110,8 @@ class Count:
         self.marker = None
         self.seen += 1
         if self.seen == self.nth and self.killed is None:
-            os.kill(self.pid, signal.SIGKILL)
             self.killed = number
+            os.kill(self.pid, signal.SIGKILL)
 
     def stopped(self, tid, status):
         if not os.WIFSTOPPED(status):
@@ -120,15 +129,13 @@ class Count:
         """The exit status of the process, negative for a signal; None where it goes on without us."""
         while True:
             try:
-                tid, status = os.waitpid(-1, WALL)
-            except ChildProcessError:
-                break
+                tid, status = self.wait()
+            except (ChildProcessError, Ended):
+                self.waiting = False
+                return None
             if tid == self.pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
-                self.counting = False
                 return os.waitstatus_to_exitcode(status)
             self.stopped(tid, status)
-        self.counting = False
-        return None
 
 
 def main():
@@ -140,13 +147,10 @@ def main():
     else:
         pid = int(rest[0])
         attach(pid)
-    count, status = Count(pid, nth, marker), None
-    try:
-        signal.signal(signal.SIGTERM, count.over)
-        print("ready", flush=True)
-        status = count.run()
-    except Ended:
-        pass
+    count = Count(pid, nth, marker)
+    signal.signal(signal.SIGTERM, count.end)
+    print("ready", flush=True)
+    status = count.run()
     print(json.dumps({"pid": pid, "seen": count.seen, "killed": count.killed, "status": status}), flush=True)
 
 
