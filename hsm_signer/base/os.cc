@@ -194,7 +194,7 @@ Result<OwnedFd> connect_unix(const std::string& path) {
   return fd;
 }
 
-Result<OwnedFd> listen_unix(const std::string& path, mode_t mode, gid_t group) {
+Result<OwnedFd> listen_unix(const std::string& path, mode_t mode, gid_t group, Senders senders) {
   TRY(const sockaddr_un address, address_of(path));
   if (connect_unix(path)) return fail(Code::usage, "another process serves this socket", path);
   struct stat status {};
@@ -204,6 +204,10 @@ Result<OwnedFd> listen_unix(const std::string& path, mode_t mode, gid_t group) {
     return fail(os_error(Code::usage, "cannot replace the socket", path));
   OwnedFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd.valid()) return fail(os_error(Code::internal, "cannot make a socket", path));
+  // Accepted sockets inherit it; since Linux 6.16 as the listener had it when the peer connected.
+  const int told = senders == Senders::told ? 1 : 0;
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &told, sizeof told) != 0)
+    return fail(os_error(Code::internal, "cannot have senders told on", path));
   // Between bind and chmod nobody may connect: listen() comes last.
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return fail(os_error(Code::usage, "cannot bind", path));

@@ -69,10 +69,13 @@ Result<Peer> peer_of(int socket);
 // sun_path holds 108 bytes with its NUL (unix(7)).
 inline constexpr std::size_t kSocketPathLimit = 107;
 Result<void> check_socket_path(std::string_view path);
+// Whether each message that is received tells who sent it (SO_PASSCRED).
+enum class Senders { untold, told };
 // Binds and listens. A socket file that nobody answers on is replaced; one that answers is refused.
 // With `group` other than -1 the socket belongs to that group.
 Result<OwnedFd> listen_unix(const std::string& path, mode_t mode,
-                            gid_t group = static_cast<gid_t>(-1));
+                            gid_t group = static_cast<gid_t>(-1),
+                            Senders senders = Senders::untold);
 Result<OwnedFd> connect_unix(const std::string& path);
 
 // Injected wherever time decides something, so that tests own it.

@@ -22,9 +22,9 @@ bool holds(const TokenObjects& token, const wire::VersionItem& item) {
 
 // What is wrong with a version, and how to put it right; `held` is unknown where nobody could look.
 // A worker that has just used the key knows better than a list from before it was imported.
-void judge(KeyFinding& finding, std::string_view health, std::optional<bool> held) {
+void judge(KeyFinding& finding, const wire::VersionItem& item, std::optional<bool> held) {
   const auto state = from_spelling(kVersionStates, finding.state);
-  const bool well = health == "ok";
+  const bool well = item.health == "ok";
   if (well) held = true;
   if (state == VersionState::staged && well) {
     finding.sentence = "imported but not activated";
@@ -32,6 +32,9 @@ void judge(KeyFinding& finding, std::string_view health, std::optional<bool> hel
   } else if (state == VersionState::staged && held == false) {
     finding.sentence = "registered, but the token does not hold it";
     finding.mend = Mend::remove_version;
+  } else if (state == VersionState::staged && held == true && is_quarantined(item)) {
+    finding.sentence = "imported by half: " + item.health;
+    finding.mend = Mend::destroy_half;
   } else if (state == VersionState::retired && held == false) {
     finding.sentence = "gone from the token, but not registered as destroyed";
     finding.mend = Mend::remove_version;
@@ -40,7 +43,7 @@ void judge(KeyFinding& finding, std::string_view health, std::optional<bool> hel
   } else if (held == false) {
     finding.sentence = "the token does not hold it";
   } else if (!well && state != VersionState::retired) {
-    finding.sentence = std::string{health};
+    finding.sentence = item.health;
   }
 }
 
@@ -54,12 +57,15 @@ KeyFinding registered(const wire::VersionItem& item, const std::vector<TokenObje
                      .sentence = {},
                      .mend = Mend::none};
   const TokenObjects* token = find_token(tokens, item.token);
-  judge(finding, item.health,
-        token == nullptr ? std::nullopt : std::optional<bool>{holds(*token, item)});
+  judge(finding, item, token == nullptr ? std::nullopt : std::optional<bool>{holds(*token, item)});
   return finding;
 }
 
 }  // namespace
+
+bool is_quarantined(const wire::VersionItem& item) {
+  return item.health.starts_with("quarantined: ");
+}
 
 bool is_registered(const std::vector<wire::VersionItem>& versions, const std::string& token,
                    const wire::ObjectItem& object) {

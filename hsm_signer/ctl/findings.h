@@ -15,6 +15,7 @@ enum class Mend {
   activate,        // Staged, and the token holds it: the import was cut off before its last step.
   remove_version,  // Staged or retired without an object: gives the version up.
   destroy_object,  // An object labelled NAME.vN that no version stands for. Cannot be undone.
+  destroy_half,    // Staged, and what the token holds cannot be that key: both go. Never signed.
 };
 
 struct KeyFinding {
@@ -38,6 +39,9 @@ struct TokenObjects {
 
 // "desk-a.trade.v3" → {"desk-a.trade", 3}; nothing for labels that no import gives.
 std::optional<std::pair<std::string, std::uint32_t>> parse_label(std::string_view label);
+
+// Whether the signer says of a version that the token has spoken against the key itself.
+bool is_quarantined(const wire::VersionItem& item);
 
 // Whether a version that is not destroyed stands for this object.
 bool is_registered(const std::vector<wire::VersionItem>& versions, const std::string& token,

@@ -92,6 +92,24 @@ Result<std::string> destroy_object(Context& context, client::Client& admin,
   return std::string{"destroyed in the token"};
 }
 
+// The workers are asked once more, as late as can be. Empty when they no longer speak against it.
+Result<std::string> destroy_half(Context& context, client::Client& admin,
+                                 const KeyFinding& finding) {
+  TRY(const TokenConfig token, context.token(finding.token));
+  TRY(client::Client connection, context.token_admin(token));
+  TRY(const std::vector<wire::VersionItem> versions, ask_workers(admin, finding.key));
+  const bool still = std::any_of(versions.begin(), versions.end(), [&](const auto& item) {
+    return item.version == finding.version && is_quarantined(item) &&
+           item.state == name(VersionState::staged);
+  });
+  if (!still) return std::string{};
+  TRY_VOID(change_version(admin, wire::Type::forget_key, finding.key, finding.version));
+  const wire::ObjectRef ref{.label = finding.label, .cka_id = finding.cka_id};
+  TRY_VOID(connection.call<wire::Done>(wire::Type::destroy, ref));
+  TRY_VOID(change_version(admin, wire::Type::destroyed_key, finding.key, finding.version));
+  return std::string{"destroyed in the token, registered as destroyed"};
+}
+
 // What was done, in the past tense; empty: nothing. An object that nobody knows may be a key that
 // an older state.db has forgotten: only --yes lets it go.
 Result<std::string> mend(Context& context, client::Client& admin, const KeyFinding& finding,
@@ -106,6 +124,9 @@ Result<std::string> mend(Context& context, client::Client& admin, const KeyFindi
     case Mend::destroy_object:
       if (yes) return destroy_object(context, admin, finding);
       break;
+    case Mend::destroy_half:
+      if (yes) return destroy_half(context, admin, finding);
+      break;
     case Mend::none:
       break;
   }
@@ -115,8 +136,10 @@ Result<std::string> mend(Context& context, client::Client& admin, const KeyFindi
 // What an open finding waits for.
 std::string_view advice(Mend mend, bool yes) {
   if (mend == Mend::none) return {};
-  if (mend != Mend::destroy_object) return "; --mend puts it right";
-  // With --yes only a registration that came in between keeps it.
+  if (mend == Mend::activate || mend == Mend::remove_version) return "; --mend puts it right";
+  // With --yes only what came in between keeps it.
+  if (yes && mend == Mend::destroy_half)
+    return "; it has changed meanwhile, so it stays: check again";
   if (yes) return "; registered meanwhile, so it stays: check again";
   return "; --mend --yes destroys it, which cannot be undone";
 }

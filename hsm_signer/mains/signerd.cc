@@ -158,8 +158,10 @@ class Daemon {
   Result<void> listen() {
     // Clients of any uid may knock: who they are is the policy's business. Administrators are
     // named.
-    TRY(OwnedFd client_socket, listen_unix(config_.socket, 0666, config_.socket_group));
-    TRY(OwnedFd admin_socket, listen_unix(config_.admin_socket, 0660, config_.admin_group));
+    TRY(OwnedFd client_socket,
+        listen_unix(config_.socket, 0666, config_.socket_group, Senders::told));
+    TRY(OwnedFd admin_socket,
+        listen_unix(config_.admin_socket, 0660, config_.admin_group, Senders::told));
     clients_.emplace(io_, std::move(client_socket), transport::Limits{}, client_handler_,
                      [this](const Peer& peer) -> Result<void> {
                        TRY_VOID(signer_.whoami(peer));

@@ -27,6 +27,13 @@ Result<void> refuse_statement(const std::string& statement) {
   return fail(Code::denied, "officers' statements are not supported yet");
 }
 
+// Why a version is not well; "quarantined: …" where the token has spoken against the key itself.
+std::string sickness(const Result<keystore::KeyCheckValue>& value) {
+  if (value) return "quarantined: wrong key-check value";
+  const bool itself = value.error().code == Code::quarantined;
+  return (itself ? "quarantined: " : "") + value.error().sentence();
+}
+
 template <class T>
 Result<T> spelled(const auto& table, const std::string& text, std::string_view what) {
   if (const auto value = from_spelling(table, text)) return *value;
@@ -139,9 +146,7 @@ void Admin::check(const wire::CheckKeys& ask, Reply<wire::VersionList> reply) {
       if (value && !right)
         parts_.signer.set_health(version.label(), "its key-check value is not the registered one");
       list->versions[i] = item(version);
-      list->versions[i].health = right   ? "ok"
-                                 : value ? "quarantined: wrong key-check value"
-                                         : value.error().sentence();
+      list->versions[i].health = right ? "ok" : sickness(value);
       if (--*open == 0) reply(*list);
     });
   }

@@ -109,7 +109,8 @@ Result<void> Dispatcher::canary(const KeyRef& key) {
   if (++since_canary_ < host_.profile.canary_every) return {};
   since_canary_ = 0;
   auto sang = host_.vault.canary(key);
-  if (sang || sang.error().code != Code::quarantined) return sang;
+  // With a CK_RV the token has said no; without one it has signed wrongly.
+  if (sang || sang.error().code != Code::quarantined || sang.error().ck_rv != 0) return sang;
   health_ = Health::wrong_macs;
   log(Level::error, "canary_failed", sang.error().sentence());
   return fail(Code::token_unavailable, "the token signs wrongly and is taken out of service",

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <deque>
+#include <thread>
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/token/confinement.h"
@@ -28,6 +30,8 @@ namespace {
 using namespace std::chrono_literals;
 constexpr std::size_t kRefusedKept = 32;
 constexpr std::chrono::milliseconds kGrace = 3s;  // Between SIGTERM and SIGKILL for workers.
+constexpr std::chrono::milliseconds kOrphanPatience = 10s;
+constexpr std::chrono::milliseconds kOrphanPause = 20ms;
 
 Result<OwnedFd> lock_state(const std::string& directory) {
   const std::string path = directory + "/lock";
@@ -48,7 +52,16 @@ Result<void> check_module_writes(const Config& config) {
   return {};
 }
 
+// Workers of a supervisor that was killed end by themselves, and one that is just logging in holds
+// its socket until then. Whoever calls this has the token's lock, so no other hsm-tokend serves it.
+void let_orphans_end(const std::string& path) {
+  const auto until = std::chrono::steady_clock::now() + kOrphanPatience;
+  while (connect_unix(path) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kOrphanPause);
+}
+
 Result<OwnedFd> listener(const std::string& path, gid_t group) {
+  let_orphans_end(path);
   const mode_t mode = group == static_cast<gid_t>(-1) ? 0600 : 0660;
   TRY(OwnedFd fd, listen_unix(path, mode, group));
   // Workers and this process accept on the same socket: whoever comes second must not wait.

@@ -10,6 +10,13 @@
 namespace hsm::token {
 namespace {
 
+// The object is there and cannot be a whole key: an import that was killed may leave one without a
+// value (SoftHSM writes name and value one after the other).
+bool blames_the_key(CK_RV rv) {
+  return rv == CKR_KEY_SIZE_RANGE || rv == CKR_KEY_TYPE_INCONSISTENT ||
+         rv == CKR_KEY_FUNCTION_NOT_PERMITTED;
+}
+
 // No reuse of a template over two calls: modules may write to what they are given.
 Template hmac_key_template(const ObjectName& object, CK_KEY_TYPE type) {
   Template attributes;
@@ -95,9 +102,14 @@ Result<CK_OBJECT_HANDLE> TokenVault::locate(const ObjectName& object) const {
 }
 
 Result<wire::KeyCheckValue> TokenVault::key_check_of(CK_OBJECT_HANDLE handle) const {
-  TRY(const Mac mac, session_.hmac_sha384(handle, as_bytes(wire::kKeyCheckText)));
+  auto mac = session_.hmac_sha384(handle, as_bytes(wire::kKeyCheckText));
+  if (!mac && blames_the_key(mac.error().ck_rv) && remedy_of(mac.error()) == Remedy::none) {
+    mac.error().code = Code::quarantined;
+    mac.error().what = "the key in the token is not whole";
+  }
+  if (!mac) return fail(std::move(mac).error());
   wire::KeyCheckValue value;
-  std::copy_n(mac.begin(), value.size(), value.begin());
+  std::copy_n(mac->begin(), value.size(), value.begin());
   return value;
 }
 

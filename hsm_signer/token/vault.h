@@ -31,7 +31,8 @@ struct KeyRef {
 };
 
 // Errors of all: key_not_active (no such key), quarantined (two objects share the label or the
-// CKA_ID, or the key-check value is another), token_unavailable with ck_rv (the token failed).
+// CKA_ID, the key-check value is another, or the key cannot make one), token_unavailable with ck_rv
+// (the token failed).
 class Vault {
  public:
   virtual ~Vault() = default;

@@ -28,12 +28,7 @@ Server::Server(asio::io_context& io, OwnedFd listener, Limits limits, Connection
       tick_{io},
       limits_{limits},
       handler_{handler},
-      gate_{std::move(gate)} {
-  // Accepted sockets inherit it, so the very first message already carries its sender.
-  const int on = 1;
-  if (::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
-    log(Level::error, "no_passcred", "senders cannot be checked: every message will be refused");
-}
+      gate_{std::move(gate)} {}
 
 void Server::start() {
   asio::co_spawn(io_, accept(), asio::detached);

@@ -19,7 +19,7 @@ class Server {
   // Whether this peer may speak here; the Error goes to it in one frame.
   using Gate = std::function<Result<void>(const Peer&)>;
 
-  // `listener`: bound and listening.
+  // `listener`: of listen_unix() with Senders::told; otherwise every message is refused.
   Server(boost::asio::io_context& io, OwnedFd listener, Limits limits, Connection::Handler& handler,
          Gate gate);
 

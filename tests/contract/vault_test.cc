@@ -202,6 +202,15 @@ TEST_P(VaultContract, TellsTheKeyCheckValue) {
   EXPECT_EQ(*value, wire::key_check_value(canonical(kSecret).view()));
 }
 
+// What SoftHSM leaves of an import that is killed between name and value.
+TEST_P(VaultContract, QuarantinesAnObjectWithoutAValueAndDestroysIt) {
+  const ObjectName object = fresh();
+  bench_->plant(object, {});
+  EXPECT_THAT(vault().mac(ref(object, kSecret), message_), ErrorIs(Code::quarantined));
+  EXPECT_THAT(vault().destroy(object), Succeeds());
+  EXPECT_FALSE(lists(object));
+}
+
 TEST_P(VaultContract, QuarantinesTwoObjectsWithOneLabel) {
   const ObjectName object = imported(kSecret);
   const ObjectName twin{object.label, static_cast<std::uint16_t>(object.cka_id + 0x2000)};

@@ -109,6 +109,34 @@ TEST_F(KeyCheckTest, MendWithYesDestroysAnObjectThatNobodyKnowsAndLeavesOthersAl
   EXPECT_EQ(destroyed, std::vector<std::string>{"desk-b.v1"});
 }
 
+TEST_F(KeyCheckTest, MendWithYesDestroysWhatWasImportedByHalf) {
+  versions = {version(1, "staged", "quarantined: the key in the token is not whole")};
+  objects = {object(1)};
+  EXPECT_EQ(ctl({"key", "check", "--mend"}).status, 4);
+  EXPECT_THAT(destroyed, IsEmpty());
+  EXPECT_TRUE(changes().empty());
+  const Ran ran = ctl({"key", "check", "--mend", "--yes"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("imported by half"));
+  EXPECT_EQ(destroyed, std::vector<std::string>{"desk-a.trade.v1"});
+  EXPECT_EQ(changes(), (std::vector{Type::forget_key, Type::destroyed_key}));
+}
+
+TEST_F(KeyCheckTest, WhatProvesItselfRightBeforeItWouldBeDestroyedStays) {
+  versions = {version(1, "staged", "quarantined: the key in the token is not whole")};
+  objects = {object(1)};
+  admin->on<wire::CheckKeys, wire::VersionList>(Type::check_keys, [this](const auto&) {
+    const wire::VersionList before = list();
+    versions = {version(1, "staged", "ok")};
+    return Result<wire::VersionList>{before};
+  });
+  const Ran ran = ctl({"key", "check", "--mend", "--yes"});
+  EXPECT_EQ(ran.status, 4);
+  EXPECT_THAT(ran.out, HasSubstr("it has changed meanwhile, so it stays"));
+  EXPECT_THAT(destroyed, IsEmpty());
+  EXPECT_TRUE(changes().empty());
+}
+
 TEST_F(KeyCheckTest, YesWithoutMendIsRefused) {
   objects = {{"desk-b.v1", 9}};
   const Ran ran = ctl({"key", "check", "--yes"});

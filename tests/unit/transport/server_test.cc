@@ -74,8 +74,8 @@ class ServerTest : public ::testing::Test {
  protected:
   void serve(
       Limits limits = {}, Server::Gate gate = [](const Peer&) { return Result<void>{}; }) {
-    server_ =
-        std::make_unique<Server>(io_, *listen_unix(path(), 0600), limits, echo_, std::move(gate));
+    server_ = std::make_unique<Server>(io_, listener_.valid() ? std::move(listener_) : listening(),
+                                       limits, echo_, std::move(gate));
     server_->start();
     ::signal(SIGPIPE, SIG_IGN);  // As lock_down() does: the other side may close first.
     thread_ = std::thread{[this] { io_.run(); }};
@@ -85,8 +85,12 @@ class ServerTest : public ::testing::Test {
     if (thread_.joinable()) thread_.join();
   }
   std::string path() const { return dir_ / "s.sock"; }
+  OwnedFd listening() const {
+    return *listen_unix(path(), 0600, static_cast<gid_t>(-1), Senders::told);
+  }
 
   TempDir dir_;
+  OwnedFd listener_;  // Made by serve() unless a test had it listen before.
   Echo echo_;
   boost::asio::io_context io_;
   std::unique_ptr<Server> server_;
@@ -99,6 +103,15 @@ TEST_F(ServerTest, AnswersAfterAGreeting) {
   client.hello();
   client.send(wire::Type::ping, 1, wire::Done{});
   EXPECT_EQ(client.read(), "answer");
+}
+
+// Clients of a signer that was killed knock at the next one as soon as it listens.
+TEST_F(ServerTest, KnowsTheSenderOfWhatCameBeforeItServed) {
+  listener_ = listening();
+  Client client{path()};
+  client.send(wire::Type::hello, 0, wire::Hello{});
+  serve();
+  EXPECT_EQ(client.read(), "hello") << client.sentence;
 }
 
 TEST_F(ServerTest, RefusesAFrameBeforeTheGreeting) {
