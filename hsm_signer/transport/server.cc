@@ -27,6 +27,7 @@ Server::Server(asio::io_context& io, OwnedFd listener, Limits limits, Connection
       pause_{io},
       tick_{io},
       limits_{limits},
+      turns_{io},
       handler_{handler},
       gate_{std::move(gate)} {
   // Accepted sockets inherit it, so the very first message already carries its sender.
@@ -69,7 +70,8 @@ asio::awaitable<void> Server::accept() {
 void Server::admit(Connection::Socket socket) {
   const Result<Peer> peer = peer_of(socket.native_handle());
   if (!peer) return;
-  auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_, handler_);
+  auto connection =
+      std::make_shared<Connection>(std::move(socket), *peer, limits_, turns_, handler_);
   if (const auto entered = may_enter(*peer); !entered) {
     ++turned_away_;
     log_limited(Level::notice, "connection_refused",
@@ -86,13 +88,19 @@ Result<void> Server::may_enter(const Peer& peer) const {
   if (peer.pid == 0 || peer.uid == 65534)
     return fail(Code::unauthorized, "a caller without an identity here");
   TRY_VOID(gate_(peer));
-  const auto mine = per_uid_.find(peer.uid);
-  const bool full = open_.size() >= limits_.connections ||
-                    (mine != per_uid_.end() && mine->second >= limits_.connections_per_uid);
-  if (!full) return {};
+  if (!full_for(peer.uid)) return {};
   Error error{.code = Code::overloaded, .what = "too many connections"};
   error.retry_after_ms = 1000;
   return fail(std::move(error));
+}
+
+bool Server::full_for(uid_t uid) const {
+  if (open_.size() >= limits_.connections) return true;
+  const bool scarce = open_.size() >= limits_.connections - limits_.connections / 4;
+  const std::size_t share =
+      scarce ? limits_.connections_per_uid_when_scarce : limits_.connections_per_uid;
+  const auto mine = per_uid_.find(uid);
+  return mine != per_uid_.end() && mine->second >= share;
 }
 
 asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {

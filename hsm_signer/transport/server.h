@@ -38,12 +38,14 @@ class Server {
   boost::asio::awaitable<void> serve(std::shared_ptr<Connection> connection);
   void admit(Connection::Socket socket);
   Result<void> may_enter(const Peer& peer) const;
+  bool full_for(uid_t uid) const;
 
   boost::asio::io_context& io_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::steady_timer pause_;
   boost::asio::steady_timer tick_;
   Limits limits_;
+  Turns turns_;
   Connection::Handler& handler_;
   Gate gate_;
   std::set<std::shared_ptr<Connection>> open_;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <csignal>
@@ -215,6 +216,52 @@ TEST_F(ServerTest, TurnsAwayMoreThanAUidsShareAndLetsItInAgain) {
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
   }
   FAIL() << "the place of a closed connection was not given again";
+}
+
+TEST_F(ServerTest, KeepsTheLastQuarterOfItsPlacesForThoseWhoHaveFew) {
+  serve({.connections = 8, .connections_per_uid = 8, .connections_per_uid_when_scarce = 2});
+  std::vector<std::unique_ptr<Client>> inside;
+  for (int i = 0; i < 6; ++i) {
+    inside.push_back(std::make_unique<Client>(path()));
+    inside.back()->hello();
+  }
+  Client seventh{path()};
+  EXPECT_EQ(seventh.read(), "overloaded");
+  EXPECT_EQ(seventh.read(), "closed");
+}
+
+// One that never lets its socket run empty may not keep the others from being read.
+TEST_F(ServerTest, ReadsOthersWhileOneFloods) {
+  serve();
+  std::atomic<bool> flooding = true;
+  std::thread flood{[&] {
+    Client client{path()};
+    client.hello();
+    Bytes frames;
+    for (std::uint64_t id = 0; id < 2000; ++id)
+      ASSERT_THAT(wire::encode(frames, wire::Type::ping, id, wire::Done{}), Succeeds());
+    std::thread reader{[&] {
+      while (client.read() == "answer") continue;
+    }};
+    while (flooding) client.send(frames);
+    ::shutdown(client.fd(), SHUT_RDWR);
+    reader.join();
+  }};
+  while (echo_.frames < 10'000) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  Client client{path()};
+  client.hello();
+  std::vector<int> between;
+  for (std::uint64_t id = 0; id < 200; ++id) {
+    const int before = echo_.frames;
+    client.send(wire::Type::ping, id, wire::Done{});
+    ASSERT_EQ(client.read(), "answer");
+    between.push_back(echo_.frames - before);
+  }
+  flooding = false;
+  flood.join();
+  std::nth_element(between.begin(), between.begin() + 100, between.end());
+  // Of all that the flood sends in one buffer's length, a few turns' worth, whatever the machine.
+  EXPECT_LT(between[100], 6000);
 }
 
 TEST_F(ServerTest, StopsReadingFromAClientWithTooManyOpenRequests) {
