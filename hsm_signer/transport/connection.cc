@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -37,11 +38,13 @@ bool sent_by(const Peer& peer, msghdr& message) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, Peer peer, const Limits& limits, Turns& turns,
+Connection::Connection(Socket socket, Peer peer, const Limits& limits,
+                       std::shared_ptr<const std::size_t> of_its_uid, Turns& turns,
                        Handler& handler)
     : socket_{std::move(socket)},
       peer_{peer},
       limits_{limits},
+      of_its_uid_{std::move(of_its_uid)},
       turns_{turns},
       handler_{handler},
       resume_{socket_.get_executor()},
@@ -160,8 +163,12 @@ Result<Connection::Received> Connection::receive() {
 }
 
 bool Connection::overfull() const {
-  return outstanding_ >= limits_.outstanding ||
-         out_.size() + writing_.size() >= limits_.unread_answers;
+  return outstanding_ >= limits_.outstanding || out_.size() + writing_.size() >= unread_limit();
+}
+
+std::size_t Connection::unread_limit() const {
+  const std::size_t share = limits_.unread_answers_of_uid / std::max<std::size_t>(1, *of_its_uid_);
+  return std::min(limits_.unread_answers, std::max(share, limits_.least_unread_answers));
 }
 
 void Connection::refuse(std::uint64_t id, const Error& error) {

@@ -29,7 +29,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
                         const wire::FrameView& frame) = 0;
   };
 
-  Connection(Socket socket, Peer peer, const Limits& limits, Turns& turns, Handler& handler);
+  // `of_its_uid`: how many connections its uid has just now.
+  Connection(Socket socket, Peer peer, const Limits& limits,
+             std::shared_ptr<const std::size_t> of_its_uid, Turns& turns, Handler& handler);
 
   // Reads until either side closes. Keeps the connection alive meanwhile.
   boost::asio::awaitable<void> run();
@@ -75,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Result<Received> receive();
   Result<void> take(const wire::FrameView& frame);
   bool overfull() const;
+  std::size_t unread_limit() const;
   void answered();
   void schedule_flush();
   void flush();
@@ -82,6 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Socket socket_;
   Peer peer_;
   const Limits& limits_;
+  const std::shared_ptr<const std::size_t> of_its_uid_;
   Turns& turns_;
   Handler& handler_;
   boost::asio::steady_timer resume_;  // Cancelled to wake the reader: room again, its turn.

@@ -70,13 +70,14 @@ asio::awaitable<void> Server::accept() {
 void Server::admit(Connection::Socket socket) {
   const Result<Peer> peer = peer_of(socket.native_handle());
   if (!peer) return;
-  auto connection =
-      std::make_shared<Connection>(std::move(socket), *peer, limits_, turns_, handler_);
+  auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_,
+                                                 count_of(peer->uid), turns_, handler_);
   if (const auto entered = may_enter(*peer); !entered) {
     ++turned_away_;
     log_limited(Level::notice, "connection_refused",
                 "uid " + std::to_string(peer->uid) + ": " + entered.error().sentence());
     connection->refuse_and_close(entered.error());
+    forget_idle(peer->uid);
     return;
   }
   asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
@@ -100,14 +101,25 @@ bool Server::full_for(uid_t uid) const {
   const std::size_t share =
       scarce ? limits_.connections_per_uid_when_scarce : limits_.connections_per_uid;
   const auto mine = per_uid_.find(uid);
-  return mine != per_uid_.end() && mine->second >= share;
+  return mine != per_uid_.end() && *mine->second >= share;
+}
+
+const std::shared_ptr<std::size_t>& Server::count_of(uid_t uid) {
+  std::shared_ptr<std::size_t>& count = per_uid_[uid];
+  if (!count) count = std::make_shared<std::size_t>(0);
+  return count;
+}
+
+void Server::forget_idle(uid_t uid) {
+  if (*count_of(uid) == 0) per_uid_.erase(uid);
 }
 
 asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {
   open_.insert(connection);
-  ++per_uid_[connection->peer().uid];
+  ++*count_of(connection->peer().uid);
   co_await connection->run();
-  if (--per_uid_[connection->peer().uid] == 0) per_uid_.erase(connection->peer().uid);
+  --*count_of(connection->peer().uid);
+  forget_idle(connection->peer().uid);
   open_.erase(connection);
 }
 
