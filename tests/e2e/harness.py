@@ -90,9 +90,11 @@ class Directory:
     def token_admin_socket(self):
         return self.file("run", "dev.admin.sock")
 
+    def command(self, *args):
+        return [program("hsm-signerctl"), "--dir", self.dir, *args]
+
     def ctl(self, *args, check=True, stdin=b"", timeout=60):
-        verb = list(args)
-        command = [program("hsm-signerctl"), "--dir", self.dir] + verb
+        command = self.command(*args)
         done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise AssertionError("%s: exit %d\n%s%s\n%s" % (" ".join(command), done.returncode, done.stdout.decode(),
@@ -104,8 +106,13 @@ class Directory:
 
     def import_key(self, name, api_key=API_KEY, secret=SECRET, nonce="signer-ms", roles="trader",
                    environment="sandbox", check=True, extra=()):
-        return self.ctl("key", "import", name, "--api-key", api_key, "--environment", environment, "--roles", roles,
-                        "--nonce", nonce, "--secret-file", "-", *extra, stdin=secret.encode(), check=check)
+        return self.ctl(*self.import_words(name, api_key, nonce, roles, environment), *extra, stdin=secret.encode(),
+                        check=check)
+
+    @staticmethod
+    def import_words(name, api_key=API_KEY, nonce="signer-ms", roles="trader", environment="sandbox"):
+        return ("key", "import", name, "--api-key", api_key, "--environment", environment, "--roles", roles, "--nonce",
+                nonce, "--secret-file", "-")
 
     def sign(self, name, payload, form="--request", check=True):
         done = self.ctl("--json", "sign", name, form, "-", stdin=payload.encode(), check=check)

@@ -11,8 +11,10 @@ from pipeline import Pipeline
 from siege import Besieged, cpu, go_first, known, memory, signs, unknown
 
 RATE = 200  # Requests a second of the honest client, one at a time.
-WINDOW = 5  # Seconds.
-ROUNDS = 3
+WINDOW = 8  # Seconds.
+ROUNDS = 5
+STAY = ["Idle", "DripsFrame", "NeverReads", "NeverReadsDenials", "ReadsAByte", "HalfFrame", "Silent", "DripsHello"]
+STRANGERS = ["Storm", "Garbage", "Silent"]
 
 
 def percentile(values, share):
@@ -49,18 +51,19 @@ class Latency(unittest.TestCase):
         # Quiet and attacked windows in turn, so that what else the machine does falls on both.
         for number in range(ROUNDS):
             quiet = at_fixed_rate(honest, WINDOW)
-            # In sessions of their own, 0.4 and 0.1 of a processor at most: what is measured is what the signer lets them cost.
-            with at.attack(known(), connections=900, cpu=0.4, again=True) as inside:
-                with at.attack(unknown(), connections=100, cpu=0.1, again=True, kinds=["Storm", "Garbage", "Silent"]) as outside:
-                    at_fixed_rate(honest, 1)
-                    before, begun = {name: cpu(pid) for name, pid in pids.items()}, time.monotonic()
-                    attacked = at_fixed_rate(honest, WINDOW)
-                    shares = self.shares(pids, before, time.monotonic() - begun)
-                    open_now = at.status()["connections"]
+            # In sessions of their own and together 0.2 of a processor at most, or a small machine would show how the kernel
+            # divides processors. Of the known uid's, many end at once and come again: 640 are of kinds that stay.
+            with at.attack(known(), connections=900, cpu=0.12, again=True) as inside, \
+                    at.attack(known(), connections=640, cpu=0.03, again=True, kinds=STAY) as staying, \
+                    at.attack(unknown(), connections=100, cpu=0.05, again=True, kinds=STRANGERS) as outside:
+                at_fixed_rate(honest, 1)
+                before, begun = {name: cpu(pid) for name, pid in pids.items()}, time.monotonic()
+                attacked = at_fixed_rate(honest, WINDOW)
+                shares = self.shares(pids, before, time.monotonic() - begun)
+                open_now = at.status()["connections"]
             ratios.append(percentile(attacked, 0.99) / percentile(quiet, 0.99))
-            print("%d  quiet p50 %4.0f p99 %5.0f us   attacked p50 %4.0f p99 %5.0f us   ratio %.2f   %s, hostile %.0f %% + %.0f %%; "
-                  "%d open" % (number, *(1e6 * percentile(values, share) for values in (quiet, attacked) for share in (0.5, 0.99)),
-                               ratios[-1], shares, 100 * inside["cpu"], 100 * outside["cpu"], open_now), flush=True)
+            print("%d  quiet p50 %4.0f p99 %5.0f us   attacked p50 %4.0f p99 %5.0f us   ratio %.2f   %s, hostile %.0f %%; %d open" % (number, *(1e6 * percentile(values, share) for values in (quiet, attacked) for share in (0.5, 0.99)),
+                               ratios[-1], shares, 100 * sum(report["cpu"] for report in (inside, staying, outside)), open_now), flush=True)
         print("answers of the daemon to them in the last window: %s" % {
             name: said["answers"] for name, said in inside["kinds"].items() if said["answers"]})
         self.assertEqual(set(inside["kinds"]), set(hostile.KINDS))

@@ -9,7 +9,7 @@ import unittest
 import hostile
 import wire
 from harness import run_as, wait_until
-from siege import (Besieged, cpu, descriptors, descriptors_back, known, memory, signs, unknown)
+from siege import Besieged, cpu, descriptors, descriptors_back, known, memory, sanitized, signs, unknown
 
 SPARE_KB = 8 * 1024  # What malloc may keep of what an attack made it fetch.
 
@@ -24,6 +24,12 @@ with socket.socket(socket.AF_UNIX) as knock:
         knock.settimeout(3)
         print(knock.recv(65536))
 """
+
+
+def waits(pid):
+    """Whether this process stands in poll: past its start, and without a client."""
+    with open("/proc/%d/wchan" % pid) as text:
+        return "poll" in text.read()
 
 
 class Siege(unittest.TestCase):
@@ -84,7 +90,7 @@ class Siege(unittest.TestCase):
     def attacked(self, seconds):
         """The most that the signer had resident while a thousand of all kinds were at it; the honest client is answered."""
         most, begun = 0, time.monotonic()
-        with self.at.attack(known(), connections=1000, cpu=0.5, again=True) as report:
+        with self.at.attack(known(), connections=1000, cpu=0.3, again=True) as report:
             with self.at.attack(unknown(), connections=100, cpu=0.2, kinds=["Storm", "Garbage"]):
                 while time.monotonic() < begun + seconds:
                     signs(self.honest)
@@ -103,9 +109,10 @@ class Siege(unittest.TestCase):
         for _ in range(3):
             sizes += [self.attacked(6), memory(self.pid)["VmRSS"]]
         print("resident before, in and behind each of three attacks: %s kB" % sizes)
-        self.assertLess(max(sizes), 256 * 1024)
-        # malloc keeps pages of the first; from then on it has what it needs.
-        self.assertLess(sizes[-1] - sizes[2], SPARE_KB)
+        if not sanitized():
+            self.assertLess(max(sizes), 160 * 1024)
+            # malloc keeps pages of the first; from then on it has what it needs.
+            self.assertLess(sizes[-1] - sizes[2], SPARE_KB)
         # Ten lines of one event a second; of an attack there are few events.
         grown = os.path.getsize(self.at.file("log", "hsm-signerd.log")) - log
         self.assertLess(grown, 10 * 250 * (time.monotonic() - begun + 2) * 3)
@@ -194,6 +201,7 @@ class Descriptors(unittest.TestCase):
         at = Besieged()
         self.addCleanup(at.close)
         (admin,) = at.workers_named("--admin-worker")
+        wait_until(lambda: waits(admin), what="the admin worker waits for its client")
         limits = resource.prlimit(admin, resource.RLIMIT_NOFILE)
         resource.prlimit(admin, resource.RLIMIT_NOFILE, (1, limits[1]))
         with wire.Peer(at.token_admin_socket, greet=False) as peer:

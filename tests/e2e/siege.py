@@ -30,6 +30,11 @@ client = "honest"
 key = "honest"
 allow = ["class:read"]
 [[rule]]
+name = "honest reads with its own nonces"
+client = "honest"
+key = "honest.caller"
+allow = ["class:read"]
+[[rule]]
 name = "hostile reads"
 client = "hostile"
 key = "hostile"
@@ -67,9 +72,6 @@ class Besieged(Directory):
         words = ["prlimit", "--nofile=%d:%d" % (limit, limit)] if limit else []
         subprocess.run(words + self.command("up"), check=True, capture_output=True, timeout=60)
 
-    def command(self, *words):
-        return [os.path.join(os.environ["HSM_SIGNER_BIN"], "hsm-signerctl"), "--dir", self.dir, *words]
-
     @contextlib.contextmanager
     def attack(self, uid, seconds=600, **words):
         """hostile.py under `uid`; yields a dictionary that holds its report behind the block. With `seconds`, the block's end
@@ -79,7 +81,7 @@ class Besieged(Directory):
         for name, value in words.items():
             command += ["--" + name, ",".join(value) if isinstance(value, (list, tuple)) else str(value)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, user=uid, group=uid, extra_groups=[],
-                                   preexec_fn=lambda: os.nice(19), start_new_session=True)
+                                   preexec_fn=humbly, start_new_session=True)
         report = {}
         try:
             assert select.select([process.stdout], [], [], 60)[0], "hostile.py is not ready in a minute"
@@ -133,6 +135,19 @@ def go_first(*pids):
     for pid in pids:
         with contextlib.suppress(OSError), open("/proc/%d/autogroup" % pid, "w") as text:
             text.write("-20")
+
+
+def humbly():
+    """For an attacker: no real-time class that it may have inherited, and behind the others of its session."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.nice(19)
+
+
+def sanitized():
+    """Whether the daemons carry a sanitizer, which keeps memory that was freed."""
+    with open(os.path.join(os.environ["HSM_SIGNER_BIN"], "hsm-signerd"), "rb") as program:
+        content = program.read()
+    return b"__asan_init" in content or b"__tsan_init" in content
 
 
 def descriptors(pid):

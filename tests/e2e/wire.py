@@ -68,13 +68,20 @@ class Peer:
     def __init__(self, path, greet=True, timeout=10):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
         self.buffer = b""
-        if greet:
-            self.send(HELLO)
-            kind, _, fields = self.receive()
-            if kind == ERROR:
-                raise AssertionError("hello refused: %s" % fields[2].decode())
+        try:
+            self.socket.connect(path)
+            if greet:
+                self.greet()
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def greet(self):
+        self.send(HELLO)
+        kind, _, fields = self.receive()
+        if kind == ERROR:
+            raise AssertionError("hello refused: %s" % fields[2].decode())
 
     def __enter__(self):
         return self
@@ -85,14 +92,20 @@ class Peer:
     def send(self, data):
         self.socket.sendall(data)
 
+    def has_frame(self):
+        """Whether receive() will not wait."""
+        if len(self.buffer) < 4:
+            return False
+        (length,) = struct.unpack_from("<I", self.buffer)
+        return len(self.buffer) >= 4 + length
+
     def receive(self):
         """(type, id, {tag: bytes}) of the next frame; Closed at the end."""
         while True:
-            if len(self.buffer) >= 4:
+            if self.has_frame():
                 (length,) = struct.unpack_from("<I", self.buffer)
-                if len(self.buffer) >= 4 + length:
-                    content, self.buffer = self.buffer[4:4 + length], self.buffer[4 + length:]
-                    return self.parse(content)
+                content, self.buffer = self.buffer[4:4 + length], self.buffer[4 + length:]
+                return self.parse(content)
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
