@@ -62,8 +62,11 @@ class Latency(unittest.TestCase):
                 shares = self.shares(pids, before, time.monotonic() - begun)
                 open_now = at.status()["connections"]
             ratios.append(percentile(attacked, 0.99) / percentile(quiet, 0.99))
-            print("%d  quiet p50 %4.0f p99 %5.0f us   attacked p50 %4.0f p99 %5.0f us   ratio %.2f   %s, hostile %.0f %%; %d open" % (number, *(1e6 * percentile(values, share) for values in (quiet, attacked) for share in (0.5, 0.99)),
-                               ratios[-1], shares, 100 * sum(report["cpu"] for report in (inside, staying, outside)), open_now), flush=True)
+            print("%d  quiet p50 %4.0f p99 %5.0f us   attacked p50 %4.0f p99 %5.0f us" % (
+                number, *(1e6 * percentile(took, share) for took in (quiet, attacked) for share in (0.5, 0.99))), end="")
+            print("   ratio %.2f   %s, hostile %.0f %%; %d open" % (
+                ratios[-1], shares, 100 * sum(report["cpu"] for report in (inside, staying, outside)), open_now),
+                flush=True)
         print("answers of the daemon to them in the last window: %s" % {
             name: said["answers"] for name, said in inside["kinds"].items() if said["answers"]})
         self.assertEqual(set(inside["kinds"]), set(hostile.KINDS))

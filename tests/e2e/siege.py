@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import hostile
+import hostile_kinds
 import wire
 from harness import Directory, test_user, wait_until
 
@@ -61,7 +62,7 @@ class Besieged(Directory):
         self.start(limit)
         for folder in (self.path, self.dir, self.file("run")):
             os.chmod(folder, 0o755)
-        for module in (hostile.__file__, wire.__file__):
+        for module in (hostile.__file__, hostile_kinds.__file__, wire.__file__):
             shutil.copy(module, self.path)
             os.chmod(os.path.join(self.path, os.path.basename(module)), 0o644)
         for key in ("honest", "hostile"):
