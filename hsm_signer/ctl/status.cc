@@ -27,6 +27,7 @@ Json status_json(const wire::Status& status) {
       .number("signatures", status.signatures)
       .number("refusals", status.refusals)
       .number("connections", status.connections)
+      .number("turned_away", status.turned_away)
       .number("keys", status.keys)
       .text("problem", status.problem)
       .raw("tokens", json_array(tokens));
@@ -38,6 +39,7 @@ std::string status_text(const wire::Status& status) {
                      "\n" +
                      table({{"  active keys", std::to_string(status.keys)},
                             {"  connections", std::to_string(status.connections)},
+                            {"  turned away", std::to_string(status.turned_away)},
                             {"  signatures", std::to_string(status.signatures)},
                             {"  refusals", std::to_string(status.refusals)},
                             {"  audit records", std::to_string(status.audit_size)}});

@@ -1,5 +1,6 @@
 #include "hsm_signer/keystore/lanes.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <string>
@@ -64,7 +65,7 @@ struct Worker {
   IndexList frames;  // In the order of dispatch.
   Rings rings;
 
-  bool has_room() const { return up && in_flight < depth; }
+  bool has_room(unsigned at_most) const { return up && in_flight < std::min(depth, at_most); }
 };
 
 struct Token {
@@ -72,6 +73,15 @@ struct Token {
   Admission admission;
   Rings rings;
   std::vector<WorkerIndex> workers;
+  ClientIndex last_client = kNoClient;
+  Clock::Steady shared_until{};
+  unsigned depth = kNil;  // Of each worker, just now.
+
+  void came(ClientIndex client, Clock::Steady now, std::chrono::milliseconds memory) {
+    if (client == kNoClient) return;
+    const ClientIndex before = std::exchange(last_client, client);
+    if (before != kNoClient && before != client) shared_until = now + memory;
+  }
 };
 
 }  // namespace
@@ -232,7 +242,7 @@ struct Lanes::Impl {
   WorkerIndex roomiest(const Token& token) const {
     WorkerIndex best = kNil;
     for (const WorkerIndex w : token.workers) {
-      if (!workers[w].has_room()) continue;
+      if (!workers[w].has_room(token.depth)) continue;
       if (best == kNil || workers[w].in_flight < workers[best].in_flight) best = w;
     }
     return best;
@@ -257,7 +267,7 @@ struct Lanes::Impl {
     if (roomy == kNil) return best;
     consider(token.rings[urgency], roomy);
     for (const WorkerIndex worker : token.workers) {
-      if (workers[worker].has_room()) consider(workers[worker].rings[urgency], worker);
+      if (workers[worker].has_room(token.depth)) consider(workers[worker].rings[urgency], worker);
     }
     return best;
   }
@@ -368,11 +378,14 @@ Result<void> Lanes::enter(const Job& job, Clock::Steady now) {
       return fail(Code::internal, "a key's jobs are all in order or none is");
   }
   TRY(const Room room, impl_->token(job.token).admission.enter(job.client, job.urgency));
+  impl_->token(job.token).came(job.client, now, impl_->limits.shared_for);
   impl_->enqueue(job, room, now);
   return {};
 }
 
 std::optional<Turn> Lanes::next(TokenIndex token, Clock::Steady now, std::vector<JobId>& expired) {
+  Token& its = impl_->token(token);
+  its.depth = now < its.shared_until ? impl_->limits.shared_depth : kNil;
   for (;;) {
     const Impl::Pick picked = impl_->pick(impl_->token(token), now);
     if (picked.job == kNil) return std::nullopt;

@@ -56,6 +56,10 @@ struct LaneLimits {
   // A checkpoint that has waited so long goes before trades: the log is to be sealed each second
   // under load too.
   std::chrono::milliseconds checkpoint_patience{500};
+  // While several clients use a token, fewer frames wait inside its workers: what one client has
+  // sent there all the others wait behind. A client alone gets the whole depth, which is faster.
+  unsigned shared_depth = 4;
+  std::chrono::milliseconds shared_for{1000};  // Since two clients came one behind the other.
 };
 
 struct Turn {

@@ -92,12 +92,14 @@ std::vector<keystore::TokenPool::Token> tokens_of(const SignerConfig& config) {
 }
 
 // Every client holds a descriptor: the soft limit of 1,024 would be the first thing to run out.
-void raise_descriptor_limit() {
+// Gives how many there may be in all.
+std::size_t raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-    log(Level::warning, "descriptor_limit", "stays as it is");
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlimit highest{limit.rlim_max, limit.rlim_max};
+  if (::setrlimit(RLIMIT_NOFILE, &highest) == 0) return highest.rlim_cur;
+  log(Level::warning, "descriptor_limit", "stays as it is");
+  return limit.rlim_cur;
 }
 
 // Tells one run from another in the log.
@@ -155,21 +157,26 @@ class Daemon {
         client_handler_{signer_},
         admin_handler_{admin_} {}
 
-  Result<void> listen() {
+  // `descriptors`: how many this process may open.
+  Result<void> listen(std::size_t descriptors) {
     // Clients of any uid may knock: who they are is the policy's business. Administrators are
     // named.
     TRY(OwnedFd client_socket,
         listen_unix(config_.socket, 0666, config_.socket_group, Senders::told));
     TRY(OwnedFd admin_socket,
         listen_unix(config_.admin_socket, 0660, config_.admin_group, Senders::told));
-    clients_.emplace(io_, std::move(client_socket), transport::Limits{}, client_handler_,
+    const transport::Limits limits = transport::client_limits(descriptors);
+    if (limits.connections < transport::Limits{}.connections)
+      log(Level::warning, "few_descriptors",
+          std::to_string(descriptors) + " may be open, so at most " +
+              std::to_string(limits.connections) + " clients; raise LimitNOFILE");
+    clients_.emplace(io_, std::move(client_socket), limits, client_handler_,
                      [this](const Peer& peer) -> Result<void> {
                        TRY_VOID(signer_.whoami(peer));
                        return {};
                      });
-    admins_.emplace(io_, std::move(admin_socket),
-                    transport::Limits{.connections = 64, .connections_per_uid = 32}, admin_handler_,
-                    [this](const Peer& peer) -> Result<void> {
+    admins_.emplace(io_, std::move(admin_socket), transport::admin_limits(descriptors),
+                    admin_handler_, [this](const Peer& peer) -> Result<void> {
                       if (std::find(config_.admins.begin(), config_.admins.end(), peer.uid) !=
                           config_.admins.end())
                         return {};
@@ -279,7 +286,7 @@ Result<void> serve(const Options& options) {
     return {};
   }
   TRY_VOID(lock_down(LockMemory::yes));
-  raise_descriptor_limit();
+  const std::size_t descriptors = raise_descriptor_limit();
   // Names of users are resolved, nothing of a client has been read, no thread runs yet.
   TRY_VOID(audit::Log::make_directory(config.audit));
   TRY_VOID(confine::confine(service::confinement_of(config)));
@@ -299,7 +306,7 @@ Result<void> serve(const Options& options) {
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
   Daemon daemon{config, rules, *log, *state, registry, std::move(marks), io};
-  TRY_VOID(daemon.listen());
+  TRY_VOID(daemon.listen(descriptors));
   daemon.run(hex_encode(sha256(policy_text)));
   hsm::log(Level::notice, "stopped");
   return {};

@@ -18,6 +18,8 @@ void on_stop(int) { stop_came = 1; }
 
 // For a hello, and for the rest of a frame that has begun.
 constexpr int kUnfinishedMs = 5'000;
+// Out of descriptors: waiting is all that helps, and the listening queue keeps those who knock.
+constexpr int kAcceptPauseMs = 100;
 // There is one admin worker: who holds it and says nothing keeps the others out. hsm-signerd may be
 // silent.
 constexpr int kIdleAdminMs = 60'000;
@@ -77,16 +79,28 @@ bool StopSignal::readable(int fd, int timeout_ms) const {
   }
 }
 
+void StopSignal::pause(int milliseconds) const {
+  const timespec timeout{milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
+  if (!came()) ::ppoll(nullptr, 0, &timeout, &unblocked_);
+}
+
 Result<OwnedFd> accept_client(int listener, const std::vector<uid_t>& uids,
                               const StopSignal& stop) {
   while (stop.readable(listener, -1)) {
     OwnedFd connection{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
-    // Another worker was faster (the listener is shared and does not block), or the peer is gone
-    // again.
-    if (!connection.valid()) continue;
+    if (!connection.valid()) {
+      // Another worker was faster (the listener is shared and does not block), or the peer is gone
+      // again. Anything else stays so for a while, and the listener readable.
+      if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) continue;
+      log_limited(Level::warning, "accept_failed",
+                  os_error(Code::token_unavailable, "cannot accept", "a client").sentence());
+      stop.pause(kAcceptPauseMs);
+      continue;
+    }
     const auto peer = peer_of(connection.get());
     if (peer && std::find(uids.begin(), uids.end(), peer->uid) != uids.end()) return connection;
-    log(Level::warning, "peer_refused",
+    log_limited(
+        Level::warning, "peer_refused",
         peer ? "uid " + std::to_string(peer->uid) + " is not among the clients of this socket"
              : peer.error().sentence());
   }

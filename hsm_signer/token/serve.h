@@ -18,6 +18,8 @@ class StopSignal {
   StopSignal();
   // Waits until `fd` is readable. false: a stop signal came, or `timeout_ms` (-1: none) passed.
   bool readable(int fd, int timeout_ms) const;
+  // Shorter where a stop signal comes.
+  void pause(int milliseconds) const;
   static bool came();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -17,6 +18,9 @@ namespace {
 
 namespace asio = boost::asio;
 constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+// For the frames of one uid, before others are looked at. Long enough for a pipeline to be read at
+// a good price, short beside what a signature takes.
+constexpr std::chrono::microseconds kTurn{100};
 
 // Whether the bytes just received were sent by the process that connected (unix(7),
 // SCM_CREDENTIALS). A descriptor passed to another process would lend it the first one's rights.
@@ -34,10 +38,14 @@ bool sent_by(const Peer& peer, msghdr& message) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, Peer peer, const Limits& limits, Handler& handler)
+Connection::Connection(Socket socket, Peer peer, const Limits& limits,
+                       std::shared_ptr<const std::size_t> of_its_uid, Turns& turns,
+                       Handler& handler)
     : socket_{std::move(socket)},
       peer_{peer},
       limits_{limits},
+      of_its_uid_{std::move(of_its_uid)},
+      turns_{turns},
       handler_{handler},
       resume_{socket_.get_executor()},
       accepted_{std::chrono::steady_clock::now()},
@@ -54,28 +62,63 @@ asio::awaitable<void> Connection::run() {
   }
   if (!closing_) close();
   // The last words may still be on their way; check_patience() sees to it that they end.
-  while (!closed_) co_await wait_for_room();
+  while (!closed_) co_await wait_to_be_woken();
 }
 
-asio::awaitable<void> Connection::wait_for_room() {
+asio::awaitable<void> Connection::wait_to_be_woken() {
   resume_.expires_at(std::chrono::steady_clock::time_point::max());
   co_await resume_.async_wait(kUse);
 }
 
 asio::awaitable<Result<void>> Connection::serve() {
-  for (;;) {
-    for (;;) {
-      CO_TRY(const std::optional<wire::FrameView> frame, in_.next());
-      if (!frame) break;
-      CO_TRY_VOID(take(*frame));
-      held_back_ = overfull();
-      while (overfull() && !closed_) co_await wait_for_room();
-      if (std::exchange(held_back_, false)) last_byte_ = std::chrono::steady_clock::now();
-      if (closing_ || closed_) co_return Result<void>{};
-    }
-    CO_TRY(const bool more, co_await read_some());
-    if (!more || closing_ || closed_) co_return Result<void>{};
+  while (open()) {
+    co_await wait_for_turn();
+    CO_TRY(const Turn turn, work());
+    if (turn == Turn::ended) break;
+    if (turn == Turn::full) co_await wait_for_room();
+    if (turn != Turn::dry) continue;
+    const auto [error] = co_await socket_.async_wait(Socket::wait_read, kUse);
+    if (error) break;
   }
+  co_return Result<void>{};
+}
+
+asio::awaitable<void> Connection::wait_for_turn() {
+  its_turn_ = turns_.take(peer_.uid, [self = shared_from_this()] {
+    self->its_turn_ = true;
+    self->resume_.cancel();
+  });
+  held_back_ = !its_turn_;
+  while (!its_turn_) co_await wait_to_be_woken();
+  if (std::exchange(held_back_, false)) last_byte_ = std::chrono::steady_clock::now();
+}
+
+asio::awaitable<void> Connection::wait_for_room() {
+  held_back_ = true;
+  while (overfull() && !closed_) co_await wait_to_be_woken();
+  held_back_ = false;
+  last_byte_ = std::chrono::steady_clock::now();
+}
+
+Result<Connection::Turn> Connection::work() {
+  struct PassOn {  // Whatever becomes of this connection.
+    Connection& self;
+    ~PassOn() { self.turns_.pass_on(self.peer_.uid); }
+  } const pass_on{*this};
+  const auto until = std::chrono::steady_clock::now() + kTurn;
+  do {
+    TRY(const std::optional<wire::FrameView> frame, in_.next());
+    if (frame) {
+      TRY_VOID(take(*frame));
+      if (!open()) return Turn::ended;
+      if (overfull()) return Turn::full;
+      continue;
+    }
+    TRY(const Received received, receive());
+    if (received == Received::end) return Turn::ended;
+    if (received == Received::nothing) return Turn::dry;
+  } while (std::chrono::steady_clock::now() < until);
+  return Turn::over;
 }
 
 Result<void> Connection::take(const wire::FrameView& frame) {
@@ -98,18 +141,8 @@ Result<void> Connection::take(const wire::FrameView& frame) {
   return {};
 }
 
-asio::awaitable<Result<bool>> Connection::read_some() {
-  for (;;) {
-    const Result<bool> received = receive();
-    if (received || received.error().code != Code::overloaded) co_return received;
-    const auto [error] = co_await socket_.async_wait(Socket::wait_read, kUse);
-    if (error) co_return false;
-  }
-}
-
-// False: the peer has closed. Code::overloaded: nothing there yet.
-Result<bool> Connection::receive() {
-  if (closed_) return false;
+Result<Connection::Received> Connection::receive() {
+  if (closed_) return Received::end;
   const std::span<Byte> room = in_.prepare();
   iovec part{.iov_base = room.data(), .iov_len = room.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control{};
@@ -120,18 +153,22 @@ Result<bool> Connection::receive() {
   message.msg_controllen = control.size();
   const ssize_t size =
       ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return fail(Code::overloaded, {});
-  if (size <= 0) return false;
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return Received::nothing;
+  if (size <= 0) return Received::end;
   if (!sent_by(peer_, message))
     return fail(Code::protocol_error, "a message whose sender is not the one who connected");
   in_.commit(static_cast<std::size_t>(size));
   last_byte_ = std::chrono::steady_clock::now();
-  return true;
+  return Received::bytes;
 }
 
 bool Connection::overfull() const {
-  return outstanding_ >= limits_.outstanding ||
-         out_.size() + writing_.size() >= limits_.unread_answers;
+  return outstanding_ >= limits_.outstanding || out_.size() + writing_.size() >= unread_limit();
+}
+
+std::size_t Connection::unread_limit() const {
+  const std::size_t share = limits_.unread_answers_of_uid / std::max<std::size_t>(1, *of_its_uid_);
+  return std::min(limits_.unread_answers, std::max(share, limits_.least_unread_answers));
 }
 
 void Connection::refuse(std::uint64_t id, const Error& error) {

@@ -10,20 +10,11 @@
 #include <memory>
 
 #include "hsm_signer/base/os.h"
+#include "hsm_signer/transport/limits.h"
+#include "hsm_signer/transport/turns.h"
 #include "hsm_signer/wire/hello.h"
 
 namespace hsm::transport {
-
-struct Limits {
-  std::size_t connections = 2048;
-  std::size_t connections_per_uid = 1024;
-  std::size_t outstanding =
-      1024;  // Requests of one connection without an answer: then we stop reading.
-  std::size_t unread_answers = 256 * 1024;  // Bytes the client has not taken: then we stop reading.
-  std::chrono::milliseconds greeting{5000};      // From accept to a complete hello.
-  std::chrono::milliseconds half_frame{10'000};  // From the last byte of an incomplete frame.
-  std::chrono::milliseconds last_words{2000};    // For a refused peer to take the reason.
-};
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -38,7 +29,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
                         const wire::FrameView& frame) = 0;
   };
 
-  Connection(Socket socket, Peer peer, const Limits& limits, Handler& handler);
+  // `of_its_uid`: how many connections its uid has just now.
+  Connection(Socket socket, Peer peer, const Limits& limits,
+             std::shared_ptr<const std::size_t> of_its_uid, Turns& turns, Handler& handler);
 
   // Reads until either side closes. Keeps the connection alive meanwhile.
   boost::asio::awaitable<void> run();
@@ -72,12 +65,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void check_patience(std::chrono::steady_clock::time_point now);
 
  private:
+  // What a turn ended with: nothing more to read, no room for answers, its time, the conversation.
+  enum class Turn : std::uint8_t { dry, full, over, ended };
+  enum class Received : std::uint8_t { bytes, nothing, end };
+
   boost::asio::awaitable<Result<void>> serve();
+  boost::asio::awaitable<void> wait_for_turn();
   boost::asio::awaitable<void> wait_for_room();
-  boost::asio::awaitable<Result<bool>> read_some();
-  Result<bool> receive();
+  boost::asio::awaitable<void> wait_to_be_woken();
+  Result<Turn> work();
+  Result<Received> receive();
   Result<void> take(const wire::FrameView& frame);
   bool overfull() const;
+  std::size_t unread_limit() const;
   void answered();
   void schedule_flush();
   void flush();
@@ -85,8 +85,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Socket socket_;
   Peer peer_;
   const Limits& limits_;
+  const std::shared_ptr<const std::size_t> of_its_uid_;
+  Turns& turns_;
   Handler& handler_;
-  boost::asio::steady_timer resume_;  // Cancelled to wake the reader when there is room again.
+  boost::asio::steady_timer resume_;  // Cancelled to wake the reader: room again, its turn.
   wire::FrameBuffer in_;
   Bytes out_;
   Bytes writing_;
@@ -95,6 +97,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::chrono::steady_clock::time_point last_byte_;
   bool greeted_ = false;
   bool held_back_ = false;  // It is we who do not read.
+  bool its_turn_ = false;
   bool flush_scheduled_ = false;
   bool closing_ = false;  // Close as soon as everything is written.
   bool closed_ = false;

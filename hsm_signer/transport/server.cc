@@ -27,6 +27,7 @@ Server::Server(asio::io_context& io, OwnedFd listener, Limits limits, Connection
       pause_{io},
       tick_{io},
       limits_{limits},
+      turns_{io},
       handler_{handler},
       gate_{std::move(gate)} {}
 
@@ -64,12 +65,14 @@ asio::awaitable<void> Server::accept() {
 void Server::admit(Connection::Socket socket) {
   const Result<Peer> peer = peer_of(socket.native_handle());
   if (!peer) return;
-  auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_, handler_);
+  auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_,
+                                                 count_of(peer->uid), turns_, handler_);
   if (const auto entered = may_enter(*peer); !entered) {
     ++turned_away_;
     log_limited(Level::notice, "connection_refused",
                 "uid " + std::to_string(peer->uid) + ": " + entered.error().sentence());
     connection->refuse_and_close(entered.error());
+    forget_idle(peer->uid);
     return;
   }
   asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
@@ -81,20 +84,37 @@ Result<void> Server::may_enter(const Peer& peer) const {
   if (peer.pid == 0 || peer.uid == 65534)
     return fail(Code::unauthorized, "a caller without an identity here");
   TRY_VOID(gate_(peer));
-  const auto mine = per_uid_.find(peer.uid);
-  const bool full = open_.size() >= limits_.connections ||
-                    (mine != per_uid_.end() && mine->second >= limits_.connections_per_uid);
-  if (!full) return {};
+  if (!full_for(peer.uid)) return {};
   Error error{.code = Code::overloaded, .what = "too many connections"};
   error.retry_after_ms = 1000;
   return fail(std::move(error));
 }
 
+bool Server::full_for(uid_t uid) const {
+  if (open_.size() >= limits_.connections) return true;
+  const bool scarce = open_.size() >= limits_.connections - limits_.connections / 4;
+  const std::size_t share =
+      scarce ? limits_.connections_per_uid_when_scarce : limits_.connections_per_uid;
+  const auto mine = per_uid_.find(uid);
+  return mine != per_uid_.end() && *mine->second >= share;
+}
+
+const std::shared_ptr<std::size_t>& Server::count_of(uid_t uid) {
+  std::shared_ptr<std::size_t>& count = per_uid_[uid];
+  if (!count) count = std::make_shared<std::size_t>(0);
+  return count;
+}
+
+void Server::forget_idle(uid_t uid) {
+  if (*count_of(uid) == 0) per_uid_.erase(uid);
+}
+
 asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {
   open_.insert(connection);
-  ++per_uid_[connection->peer().uid];
+  ++*count_of(connection->peer().uid);
   co_await connection->run();
-  if (--per_uid_[connection->peer().uid] == 0) per_uid_.erase(connection->peer().uid);
+  --*count_of(connection->peer().uid);
+  forget_idle(connection->peer().uid);
   open_.erase(connection);
 }
 

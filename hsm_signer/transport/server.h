@@ -38,16 +38,21 @@ class Server {
   boost::asio::awaitable<void> serve(std::shared_ptr<Connection> connection);
   void admit(Connection::Socket socket);
   Result<void> may_enter(const Peer& peer) const;
+  bool full_for(uid_t uid) const;
+  const std::shared_ptr<std::size_t>& count_of(uid_t uid);
+  void forget_idle(uid_t uid);
 
   boost::asio::io_context& io_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::steady_timer pause_;
   boost::asio::steady_timer tick_;
   Limits limits_;
+  Turns turns_;
   Connection::Handler& handler_;
   Gate gate_;
   std::set<std::shared_ptr<Connection>> open_;
-  std::unordered_map<uid_t, std::size_t> per_uid_;
+  // Shared with the connections, which outlive their place here while an answer is owed to them.
+  std::unordered_map<uid_t, std::shared_ptr<std::size_t>> per_uid_;
   std::uint64_t turned_away_ = 0;
   bool stopped_ = false;
 };

@@ -106,6 +106,29 @@ TEST_F(LanesOfOneToken, AWorkerHoldsAtMostItsDepth) {
   EXPECT_TRUE(next().has_value());
 }
 
+// What one client has in a worker all others wait behind.
+TEST_F(LanesOfOneToken, AClientAloneFillsAWorkerAndSeveralLeaveItNearlyEmpty) {
+  const auto handed_out = [&] {
+    std::vector<Turn> turns;
+    while (const auto turn = next()) turns.push_back(*turn);
+    for (const Turn& turn : turns) EXPECT_TRUE(lanes_.done(turn.worker, turn.job, now_));
+    return turns.size();
+  };
+  lanes_.worker_up(kToken, 0, 32);
+  for (int i = 0; i < 100; ++i) enter(job(1));
+  EXPECT_EQ(handed_out(), 32U);
+  enter(job(2, Urgency::trade, kOther));
+  enter(job(3, Urgency::checkpoint, kNoClient));  // The signer's own are no client.
+  EXPECT_EQ(handed_out(), LaneLimits{}.shared_depth);
+  now_ += LaneLimits{}.shared_for - milliseconds{1};
+  EXPECT_EQ(handed_out(), LaneLimits{}.shared_depth);
+  now_ += milliseconds{1};
+  for (int i = 0; i < 100; ++i) enter(job(1));
+  EXPECT_EQ(handed_out(), LaneLimits{}.shared_depth) << "the other one was the last that came";
+  now_ += LaneLimits{}.shared_for;
+  EXPECT_EQ(handed_out(), 32U);
+}
+
 TEST_F(LanesOfOneToken, WithDepthOneACancelWaitsForOneFrameOnly) {
   lanes_.worker_up(kToken, 0, 1);
   for (int i = 0; i < 5; ++i) enter(job(1));

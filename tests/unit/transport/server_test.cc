@@ -3,10 +3,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <thread>
+#include <utility>
 
 #include "tests/support/error_is.h"
 #include "tests/support/temp_dir.h"
@@ -230,6 +232,51 @@ TEST_F(ServerTest, TurnsAwayMoreThanAUidsShareAndLetsItInAgain) {
   FAIL() << "the place of a closed connection was not given again";
 }
 
+TEST_F(ServerTest, KeepsTheLastQuarterOfItsPlacesForThoseWhoHaveFew) {
+  serve({.connections = 8, .connections_per_uid = 8, .connections_per_uid_when_scarce = 2});
+  std::vector<std::unique_ptr<Client>> inside;
+  for (int i = 0; i < 6; ++i) {
+    inside.push_back(std::make_unique<Client>(path()));
+    inside.back()->hello();
+  }
+  Client seventh{path()};
+  EXPECT_EQ(seventh.read(), "overloaded");
+  EXPECT_EQ(seventh.read(), "closed");
+}
+
+// One that never lets its socket run empty may not keep the others from being read.
+TEST_F(ServerTest, ReadsOthersWhileOneFloods) {
+  serve({.unread_answers = 64 << 20});
+  std::atomic<bool> flooding = true;
+  std::thread flood{[&] {
+    Client client{path()};
+    client.hello();
+    Bytes frames;
+    for (std::uint64_t id = 0; id < 2000; ++id)
+      ASSERT_THAT(wire::encode(frames, wire::Type::ping, id, wire::Done{}), Succeeds());
+    std::thread reader{[&] {
+      while (client.read() == "answer") continue;
+    }};
+    while (flooding) client.send(frames);
+    ::shutdown(client.fd(), SHUT_RDWR);
+    reader.join();
+  }};
+  while (echo_.frames < 10'000) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  // A turn is some hundred of these frames; without turns it is all that the answers' limit allows.
+  std::vector<int> meanwhile;
+  for (int i = 0; i < 20; ++i) {
+    const int before = echo_.frames;
+    Client client{path()};
+    client.hello();
+    client.send(wire::Type::ping, 1, wire::Done{});
+    EXPECT_EQ(client.read(), "answer");
+    meanwhile.push_back(echo_.frames - before);
+  }
+  flooding = false;
+  flood.join();
+  EXPECT_LT(*std::max_element(meanwhile.begin(), meanwhile.end()), 200'000);
+}
+
 TEST_F(ServerTest, StopsReadingFromAClientWithTooManyOpenRequests) {
   serve({.outstanding = 10});
   Client client{path()};
@@ -237,6 +284,29 @@ TEST_F(ServerTest, StopsReadingFromAClientWithTooManyOpenRequests) {
   for (std::uint64_t id = 0; id < 100; ++id) client.send(wire::Type::whoami, id, wire::Done{});
   std::this_thread::sleep_for(std::chrono::milliseconds{200});
   EXPECT_EQ(echo_.frames, 10);
+}
+
+// A thousand connections that never read hold no more of our memory than sixty of them.
+TEST_F(ServerTest, SharesTheRoomForUnreadAnswersAmongTheConnectionsOfAUid) {
+  constexpr int kMany = 8;
+  serve({.unread_answers = 1 << 20,
+         .unread_answers_of_uid = 1 << 20,
+         .least_unread_answers = 1 << 10});
+  Bytes pings;
+  for (std::uint64_t id = 0; id < 200'000; ++id)  // Answers of 16 bytes.
+    ASSERT_THAT(wire::encode(pings, wire::Type::ping, id, wire::Done{}), Succeeds());
+  std::vector<std::unique_ptr<Client>> inside;
+  for (int i = 0; i < kMany; ++i) {
+    inside.push_back(std::make_unique<Client>(path()));
+    inside.back()->hello();
+    const timeval patience{.tv_sec = 0, .tv_usec = 50'000};
+    ::setsockopt(inside.back()->fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
+  for (const auto& client : inside) client->send(pings);
+  for (int before = -1; std::exchange(before, echo_.frames) != echo_.frames;)
+    std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  // About 170,000, most of which the kernel holds; 65,536 more of each without a share.
+  EXPECT_LT(echo_.frames, 350'000);
 }
 
 TEST_F(ServerTest, ClosesOnAMessageFromAnotherProcess) {
