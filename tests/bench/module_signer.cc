@@ -80,15 +80,26 @@ Result<std::shared_ptr<BenchToken>> BenchToken::make() {
 Result<ModuleSigner> ModuleSigner::log_in(const char* module, const BenchToken& token) {
   ModuleSigner signer;
   TRY(signer.functions_, load(module));
-  TRY(const CK_SLOT_ID slot, slot_of(signer.functions_, BenchToken::kLabel));
-  CK_RV rv = signer.functions_->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr,
-                                              nullptr, &signer.session_);
-  if (rv != CKR_OK) return fail(ck_error("cannot open a session", rv));
+  TRY(signer.slot_, slot_of(signer.functions_, BenchToken::kLabel));
+  TRY_VOID(signer.open_session());
   TRY(std::string pin, token.pin());
-  rv = signer.functions_->C_Login(signer.session_, CKU_USER,
-                                  reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size());
+  const CK_RV rv = signer.functions_->C_Login(
+      signer.session_, CKU_USER, reinterpret_cast<CK_UTF8CHAR*>(pin.data()), pin.size());
   if (rv != CKR_OK) return fail(ck_error("cannot log in", rv));
   return signer;
+}
+
+Result<void> ModuleSigner::open_session() {
+  const CK_RV rv = functions_->C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr,
+                                             nullptr, &session_);
+  if (rv != CKR_OK) return fail(ck_error("cannot open a session", rv));
+  return {};
+}
+
+Result<ModuleSigner> ModuleSigner::for_another_thread() const {
+  ModuleSigner other = *this;
+  TRY_VOID(other.open_session());
+  return other;
 }
 
 Result<ModuleSigner> ModuleSigner::open(const char* module, const BenchToken& token) {

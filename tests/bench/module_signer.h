@@ -35,6 +35,8 @@ class ModuleSigner {
  public:
   // Loads `module`, logs in to the token named BenchToken::kLabel and finds its key.
   static Result<ModuleSigner> open(const char* module, const BenchToken& token);
+  // A session of its own on the same login, for another thread.
+  Result<ModuleSigner> for_another_thread() const;
   Result<Mac> sign(ByteView message) const;
 
  private:
@@ -43,7 +45,10 @@ class ModuleSigner {
   Result<void> make_key() const;
   Result<void> find_key();
 
+  Result<void> open_session();
+
   CK_FUNCTION_LIST* functions_ = nullptr;
+  CK_SLOT_ID slot_ = 0;
   CK_SESSION_HANDLE session_ = 0;
   CK_OBJECT_HANDLE key_ = 0;
 };

@@ -26,17 +26,37 @@ Result<const char*> client_module() {
               "apt-get install p11-kit p11-kit-modules");
 }
 
+Result<Samples> in_threads(const Timing& timing, const std::vector<ModuleSigner>& signers) {
+  const auto measure = [&timing](const ModuleSigner& signer) {
+    return one_by_one(timing, [&](ByteView text) { return signer.sign(text); });
+  };
+  if (signers.size() == 1) return measure(signers[0]);
+  std::vector<Result<Samples>> seen(signers.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < signers.size(); ++i)
+    threads.emplace_back([&, i] { seen[i] = measure(signers[i]); });
+  for (std::thread& thread : threads) thread.join();
+  Samples all;
+  for (const Result<Samples>& samples : seen) {
+    if (!samples) return fail(samples.error());
+    all.join(*samples);
+  }
+  return all;
+}
+
 class P11Kit final : public Contender {
  public:
   explicit P11Kit(std::shared_ptr<BenchToken> token) : token_{std::move(token)} {}
   std::string name() const override { return kP11Kit; }
 
-  // A connection carries one call at a time and has a server process of its own, so more in flight
-  // takes more connections. The best of these is what it can do.
+  // A process has one connection, which carries one call at a time, and a server process of its own
+  // behind it. So more in flight takes threads that share the connection, or more processes.
   std::vector<Load> loads() const override {
     std::vector<Load> loads;
-    for (const unsigned connections : {1U, 2U, 4U, 8U})
-      loads.push_back({.in_flight = connections, .workers = connections});
+    for (const unsigned threads : {1U, 2U, 4U, 8U})
+      loads.push_back({.in_flight = threads, .workers = 1});
+    for (const unsigned processes : {2U, 4U, 8U})
+      loads.push_back({.in_flight = processes, .workers = processes});
     return loads;
   }
 
@@ -62,12 +82,16 @@ class P11Kit final : public Contender {
 
   Result<Samples> run(const Load& load, const Timing& timing) override {
     TRY(const char* const module, client_module());
-    return in_children(load.in_flight, timing, [&]() -> Result<Measure> {
+    return in_children(load.workers, timing, [&]() -> Result<Measure> {
       ::setenv("P11_KIT_SERVER_ADDRESS", ("unix:path=" + socket()).c_str(), 1);
-      TRY(const ModuleSigner signer, ModuleSigner::open(module, *token_));
-      return Measure{[&timing, signer] {
-        return one_by_one(timing, [&](ByteView text) { return signer.sign(text); });
-      }};
+      std::vector<ModuleSigner> signers;
+      TRY(ModuleSigner first, ModuleSigner::open(module, *token_));
+      signers.push_back(first);
+      while (signers.size() < load.in_flight / load.workers) {
+        TRY(ModuleSigner another, first.for_another_thread());
+        signers.push_back(another);
+      }
+      return Measure{[&timing, signers] { return in_threads(timing, signers); }};
     });
   }
 

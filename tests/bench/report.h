@@ -37,8 +37,10 @@ struct Report {
 using Figure = double Figures::*;
 Spread ratio(const Row* above, const Row* below, Figure figure);
 const Row* find_row(const Report& report, const std::string& contender, const Load& load);
-// The connections with which p11-kit signs most.
-const Row* best_of_p11_kit(const Report& report);
+// Where p11-kit signs most: with any number of client processes, or within one, as a trading
+// program is one.
+enum class Clients : bool { any, one };
+const Row* best_of_p11_kit(const Report& report, Clients clients = Clients::any);
 
 // What hsm-signer is to reach beside p11-kit.
 struct Aim {
