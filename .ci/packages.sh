@@ -12,7 +12,8 @@ packages_build=(
   libcli11-dev libfmt-dev libsystemd-dev libsqlite3-dev libseccomp-dev
   softhsm2 bsdutils openssl curl)
 packages_test=(
-  libgtest-dev libgmock-dev nlohmann-json3-dev opensc opensc-pkcs11 python3 strace gdb procps passwd)
+  libgtest-dev libgmock-dev nlohmann-json3-dev opensc opensc-pkcs11 p11-kit p11-kit-modules python3 strace gdb procps
+  passwd)
 packages_check=(
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
 packages_long=(valgrind)

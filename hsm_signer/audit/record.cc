@@ -18,7 +18,9 @@ constexpr std::array kVerdicts{Spelling<Verdict>{Verdict::allow, "allow"},
 constexpr Form any = nullptr;
 bool some(std::string_view text) { return !text.empty(); }
 bool hash(std::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), is_hex);
+  // In a lambda, as a function's address would be called for each of 128 digits a record.
+  return text.size() == 64 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return is_hex(c); });
 }
 bool hash_or_none(std::string_view text) { return text.empty() || hash(text); }
 bool word(std::string_view text) {

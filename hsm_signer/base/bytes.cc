@@ -33,11 +33,11 @@ bool equal_constant_time(ByteView a, ByteView b) {
 }
 
 std::string hex_encode(ByteView bytes) {
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::string text(bytes.size() * 2, '\0');
+  auto digit = text.begin();
   for (Byte b : bytes) {
-    text.push_back(kHexDigits[b >> 4]);
-    text.push_back(kHexDigits[b & 0x0f]);
+    *digit++ = kHexDigits[b >> 4];
+    *digit++ = kHexDigits[b & 0x0f];
   }
   return text;
 }

@@ -88,7 +88,9 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   audit::Record refusal = audit::Record::sign(ask.who.uid, ask.who.gid, ask.who.pid);
   refusal.op = op_name(ask.form);
   if (is_name(ask.key)) refusal.key = ask.key;
+  bool understood = false;
   const auto refuse = [&](const Error& error) {
+    if (understood) refusal.payload_sha256 = hex_encode(sha256(as_bytes(ask.payload)));
     refusal.verdict = audit::Verdict::refuse;
     refusal.code = std::string{name(error.code)};
     refusal.sentence = error.sentence();
@@ -107,7 +109,7 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   if (!payload) return refuse(payload.error());
   refusal.endpoint = std::string{payload->endpoint().path};
   refusal.endpoint_class = std::string{venue::name(payload->endpoint().cls)};
-  refusal.payload_sha256 = hex_encode(sha256(as_bytes(ask.payload)));
+  understood = true;
 
   const keystore::KeyVersion* version = parts_.registry.active(ask.key);
   if (version == nullptr) version = parts_.registry.newest(ask.key);

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "hsm_signer/base/hash.h"
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/temp_dir.h"
@@ -78,14 +79,15 @@ class SignerTest : public ::testing::Test {
   }
 
   using Answer = std::optional<Result<wire::Signed>>;
-  std::shared_ptr<Answer> sign(std::uint32_t deadline_ms = 0, std::function<bool()> wanted = {}) {
+  std::shared_ptr<Answer> sign(std::uint32_t deadline_ms = 0, std::function<bool()> wanted = {},
+                               std::string payload = R"({"request":"/v1/balances"})") {
     auto answer = std::make_shared<Answer>();
     SignAsk ask;
     ask.deadline_ms = deadline_ms;
     ask.wanted = std::move(wanted);
     ask.who = {.uid = 7, .gid = 7, .pid = 1};
     ask.key = "k";
-    ask.payload = R"({"request":"/v1/balances"})";
+    ask.payload = std::move(payload);
     signer_.sign(std::move(ask),
                  [answer](Result<wire::Signed> came) { *answer = std::move(came); });
     return answer;
@@ -109,14 +111,19 @@ class SignerTest : public ::testing::Test {
     EXPECT_EQ(worker_.read(), wire::Type::mac);
     return worker_.last_id();
   }
+  std::vector<audit::Record> records() {
+    ledger_.flush();
+    std::vector<audit::Record> all;
+    log_.reset();
+    (void)audit::Log::open(dir_ / "audit",
+                           [&](const audit::Record& record) { all.push_back(record); });
+    return all;
+  }
   // Kinds of the log's records, "allow" or a refusal's code.
   std::vector<std::string> recorded() {
-    ledger_.flush();
     std::vector<std::string> kinds;
-    log_.reset();
-    (void)audit::Log::open(dir_ / "audit", [&](const audit::Record& record) {
+    for (const audit::Record& record : records())
       kinds.push_back(record.verdict == audit::Verdict::allow ? "allow" : record.code);
-    });
     return kinds;
   }
 
@@ -237,6 +244,18 @@ TEST_F(SignerTest, RefusesWhileItDrains) {
   const auto answer = sign();
   ASSERT_TRUE(answer->has_value());
   EXPECT_THAT(**answer, ErrorIs(Code::overloaded));
+}
+
+TEST_F(SignerTest, ARefusalIsRecordedWithTheHashOfThePayloadUnlessThatIsNone) {
+  const std::string denied = R"({"request":"/v1/order/cancel/all"})";
+  ASSERT_THAT(**sign(0, {}, denied), ErrorIs(Code::denied));
+  ASSERT_THAT(**sign(0, {}, "no JSON"), ErrorIs(Code::invalid_payload));
+  const std::vector<audit::Record> refusals = records();
+  ASSERT_EQ(refusals.size(), 2U);
+  EXPECT_EQ(refusals[0].endpoint, "/v1/order/cancel/all");
+  EXPECT_EQ(refusals[0].payload_sha256, hex_encode(sha256(as_bytes(denied))));
+  EXPECT_EQ(refusals[1].endpoint, "");
+  EXPECT_EQ(refusals[1].payload_sha256, "");
 }
 
 }  // namespace
