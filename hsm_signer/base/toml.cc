@@ -1,5 +1,10 @@
 #include "hsm_signer/base/toml.h"
 
+// toml++ 3.3 asserts, and with clang and NDEBUG assumes, that a key begins like one, before the
+// line that refuses "[.a]" with a sentence. A mistake in a file is to reach that line in every
+// build.
+#undef NDEBUG
+#define TOML_ASSERT(expr) static_cast<void>(0)
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
@@ -21,6 +26,33 @@ struct Document {
 std::string at(const Document& document, const toml::source_region& region) {
   return document.name + ":" + std::to_string(region.begin.line) + ":" +
          std::to_string(region.begin.column);
+}
+
+bool holds_control_character(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+// The first key or string that holds a control character, or null. The kernel, the loader and
+// getpwnam(3) read up to a NUL, so "root\u0000x" would be root; the others would disturb each line
+// that repeats them.
+const toml::source_region* control_character_in(const toml::table& root) {
+  std::vector<const toml::node*> open{&root};  // A stack: dotted keys nest as deep as they like.
+  while (!open.empty()) {
+    const toml::node& node = *open.back();
+    open.pop_back();
+    if (const auto* text = node.as_string(); text != nullptr && holds_control_character(**text))
+      return &node.source();
+    if (const toml::array* array = node.as_array(); array != nullptr)
+      for (const toml::node& item : *array) open.push_back(&item);
+    if (const toml::table* table = node.as_table(); table != nullptr) {
+      for (const auto& [key, value] : *table) {
+        if (holds_control_character(key.str())) return &key.source();
+        open.push_back(&value);
+      }
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -56,6 +88,9 @@ Result<TomlTable> TomlTable::parse(std::string_view text, std::string name) {
   }
   auto document = std::make_shared<Document>(Document{std::move(name), std::move(parsed).table()});
   const toml::table* root = &document->root;
+  if (const auto* where = control_character_in(*root); where != nullptr)
+    return fail(Code::usage, "",
+                at(*document, *where) + ": a control character in a key or string");
   return TomlTable{std::make_unique<Impl>(Impl{std::move(document), root})};
 }
 
