@@ -28,9 +28,17 @@ std::string at(const Document& document, const toml::source_region& region) {
          std::to_string(region.begin.column);
 }
 
+bool is_control_character(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 bool holds_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::any_of(text.begin(), text.end(), is_control_character);
+}
+
+// What toml++ says repeats what it saw, newlines and all.
+std::string in_one_line(std::string_view text) {
+  std::string line{text};
+  std::replace_if(line.begin(), line.end(), is_control_character, ' ');
+  return line;
 }
 
 // The first key or string that holds a control character, or null. The kernel, the loader and
@@ -84,7 +92,7 @@ Result<TomlTable> TomlTable::parse(std::string_view text, std::string name) {
     const toml::source_position position = parsed.error().source().begin;
     return fail(Code::usage, "",
                 name + ":" + std::to_string(position.line) + ":" + std::to_string(position.column) +
-                    ": " + std::string{parsed.error().description()});
+                    ": " + in_one_line(parsed.error().description()));
   }
   auto document = std::make_shared<Document>(Document{std::move(name), std::move(parsed).table()});
   const toml::table* root = &document->root;

@@ -34,6 +34,13 @@ TEST(Toml, RefusesControlCharactersWhereverTheyStand) {
   EXPECT_THAT(TomlTable::parse("a = \"d\\u00e9sk\" # \\u0000\n", "f.toml"), Succeeds());
 }
 
+// toml++ repeats what it saw.
+TEST(Toml, SaysWhatIsWrongInOneLine) {
+  const auto broken = TomlTable::parse("a = n\nb = 1\n", "f.toml");
+  ASSERT_THAT(broken, ErrorIs(Code::usage, HasSubstr("f.toml:1:6: ")));
+  EXPECT_THAT(broken, ErrorIs(Code::usage, Not(HasSubstr("\n"))));
+}
+
 TEST(Toml, SaysWhereAControlCharacterStands) {
   EXPECT_THAT(TomlTable::parse("a = 1\nb = [\"x\",\n  \"\\u0000\"]\n", "f.toml"),
               ErrorIs(Code::usage, HasSubstr("f.toml:3:3")));
