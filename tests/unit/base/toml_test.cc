@@ -19,6 +19,15 @@ TEST(Toml, RefusesAKeyThatBeginsLikeNone) {
   }
 }
 
+// toml++ 3.3 holds for unreachable what a letter beyond ASCII outside a string reaches.
+TEST(Toml, RefusesLettersBeyondAsciiOutsideStringsAndComments) {
+  for (const char* text : {"\u00e9 = 1", "a = \u00e9", "a = 1 \u00e9", "a\u038c = 1", "\u3001 = 1",
+                           "\ufefd = 1", "[\u0451]", "a = [1,\u00e9]"}) {
+    EXPECT_THAT(TomlTable::parse(text, "f.toml"), ErrorIs(Code::usage, HasSubstr("f.toml:1:")))
+        << text;
+  }
+}
+
 // A path or a user's name ends at a NUL for the kernel and for getpwnam(3): "root\u0000x" would be
 // root. Other control characters would disturb the lines that repeat them.
 TEST(Toml, RefusesControlCharactersWhereverTheyStand) {
