@@ -20,7 +20,7 @@ class TomlTable {
  public:
   // Files over 1 MiB are refused.
   static Result<TomlTable> load(const std::string& path);
-  // `name` stands for the file in errors.
+  // `name` stands for the file in errors. Keys and strings with control characters are refused.
   static Result<TomlTable> parse(std::string_view text, std::string name);
 
   TomlTable(TomlTable&&) noexcept;

@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::size_t kFileLimit = 1 << 20;
 constexpr unsigned kNobody = 65534;
-constexpr gid_t kUnchanged = static_cast<gid_t>(-1);
+constexpr unsigned kNone = static_cast<unsigned>(-1);  // "No change" to chown(2), nobody's id.
+constexpr gid_t kUnchanged = kNone;
 
 std::optional<unsigned> number(std::string_view text) {
   unsigned value = 0;
@@ -106,16 +107,19 @@ Result<uid_t> resolve_user(const std::string& name_or_number) {
   auto uid = number(name_or_number);
   if (!uid && (entry = ::getpwnam(name_or_number.c_str())) != nullptr) uid = entry->pw_uid;
   if (!uid) return fail(Code::usage, "no such user", name_or_number);
+  if (*uid == kNone) return fail(Code::usage, "this number is no user's", name_or_number);
   if (*uid == kNobody)
     return fail(Code::usage, "uid 65534 stands for anybody and may not be named", name_or_number);
   return *uid;
 }
 
 Result<gid_t> resolve_group(const std::string& name_or_number) {
-  if (const auto gid = number(name_or_number)) return *gid;
-  const group* entry = ::getgrnam(name_or_number.c_str());
-  if (entry == nullptr) return fail(Code::usage, "no such group", name_or_number);
-  return entry->gr_gid;
+  const group* entry = nullptr;
+  auto gid = number(name_or_number);
+  if (!gid && (entry = ::getgrnam(name_or_number.c_str())) != nullptr) gid = entry->gr_gid;
+  if (!gid) return fail(Code::usage, "no such group", name_or_number);
+  if (*gid == kNone) return fail(Code::usage, "this number is no group's", name_or_number);
+  return *gid;
 }
 
 Result<SignerConfig> SignerConfig::load(const std::string& path) {

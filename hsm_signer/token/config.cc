@@ -108,7 +108,6 @@ Result<std::vector<std::pair<std::string, std::string>>> Reader::module_env() {
     if (!is_plain_variable(name))
       return table->refuse(name, "not a variable that a module may be given");
     TRY(std::string value, table->text(name));
-    if (value.find('\0') != std::string::npos) return table->refuse(name, "may not hold a NUL");
     variables.emplace_back(name, std::move(value));
   }
   return variables;

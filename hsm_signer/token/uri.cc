@@ -16,14 +16,37 @@ using Uri = std::unique_ptr<P11KitUri, decltype(&p11_kit_uri_free)>;
 constexpr std::array<std::string_view, 4> kAttributes{"token", "manufacturer", "model", "serial"};
 constexpr std::string_view kScheme = "pkcs11:";
 
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool is_hex_digit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+// RFC 7512 section 2.3: *pk11-pchar. p11-kit drops blanks, which would make another name of
+// "my desk", and reads up to a NUL, which would drop what stands behind it.
+bool is_attribute_value(std::string_view text) {
+  constexpr std::string_view kPunctuation = "-._~:[]@!$'()*+,=&";
+  while (!text.empty()) {
+    const bool encoded = text.size() >= 3 && text[0] == '%' && is_hex_digit(text[1]) &&
+                         is_hex_digit(text[2]) && text.substr(1, 2) != "00";
+    if (!encoded && !is_letter_or_digit(text[0]) && kPunctuation.find(text[0]) == text.npos)
+      return false;
+    text.remove_prefix(encoded ? 3 : 1);
+  }
+  return true;
+}
+
 // p11-kit takes the last of two equal attributes, and PIN and module paths without a word; so the
-// names are looked at before it sees the text. RFC 7512 section 2.3: path attributes between ';',
-// query after '?'.
+// text is looked at before it sees it. RFC 7512 section 2.3: path attributes between ';', query
+// after '?'.
 Result<void> check_attributes(std::string_view path) {
   if (path.find('?') != std::string_view::npos)
     return fail(
         Code::usage, "a token URI may not have a query",
         "pin-source, pin-value and module-path have keys of their own in the file, or none");
+  if (path.ends_with(';')) return fail(Code::usage, "the token URI ends with a semicolon");
   std::set<std::string_view> seen;
   while (!path.empty()) {
     const std::string_view attribute = path.substr(0, path.find(';'));
@@ -33,6 +56,9 @@ Result<void> check_attributes(std::string_view path) {
       return fail(Code::usage, "a token URI may have token, manufacturer, model and serial only");
     if (!seen.insert(name).second)
       return fail(Code::usage, "an attribute stands twice in the token URI", std::string{name});
+    if (!is_attribute_value(attribute.substr(std::min(attribute.size(), name.size() + 1))))
+      return fail(Code::usage, "a value in the token URI is not spelled as RFC 7512 asks",
+                  std::string{name} + "; a blank is %20, other text %XX in UTF-8, never %00");
   }
   if (seen.empty())
     return fail(Code::usage, "the token URI names no attribute", "write pkcs11:token=LABEL");

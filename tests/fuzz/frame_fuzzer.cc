@@ -2,6 +2,7 @@
 // be, and what decodes is encoded again and must mean the same. The first byte chooses the chunks.
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "tests/support/every_message.h"
 
@@ -11,6 +12,26 @@ namespace {
 // A broken invariant ends the process: that is what a fuzzer looks for.
 void require(bool holds) {
   if (!holds) std::abort();
+}
+
+std::optional<ByteView> field_of(const FrameView& frame, std::uint16_t tag) {
+  FieldCursor cursor{frame.fields()};
+  for (auto field = cursor.peek(); field; field = cursor.peek()) {
+    if (field->tag == tag) return field->bytes;
+    cursor.advance();
+  }
+  return std::nullopt;
+}
+
+// A value has one spelling. Lists aside: a record in one may hold fields that are skipped.
+template <class Message>
+void has_the_same_bytes(const FrameView& frame, const FrameView& again) {
+  for (const FieldRule& rule : Schema::of<Message>()) {
+    const auto written = field_of(again, rule.tag);
+    if (!written || rule.kind == Kind::list) continue;
+    const auto came = field_of(frame, rule.tag);
+    require(came && std::equal(came->begin(), came->end(), written->begin(), written->end()));
+  }
 }
 
 template <class Message>
@@ -26,6 +47,7 @@ void decode_and_encode_again(const FrameView& frame) {
   require(again.size() <= kLengthSize + kHeaderSize + frame.fields().size());
   const auto view = FrameView::parse(ByteView{again}.subspan(kLengthSize));
   require(view.has_value() && view->type() == frame.type() && view->id() == frame.id());
+  has_the_same_bytes<Message>(frame, *view);
   const auto back = decode<Message>(*view);
   require(back.has_value() && Dump::of(*back) == Dump::of(*message));
 }
@@ -37,6 +59,20 @@ void decode_as_everything(const FrameView& frame) {
   // A reader that takes one message for another must survive it too.
   decode_and_encode_again<VersionList>(frame);
   decode_and_encode_again<Explanation>(frame);
+}
+
+// docs/protocol.md, "Frames", field by field; no message needs to know them for this to hold.
+void has_ascending_tags(const FrameView& frame) {
+  FieldCursor cursor{frame.fields()};
+  int last_tag = -1;
+  std::size_t size = 0;
+  for (auto field = cursor.peek(); field; field = cursor.peek()) {
+    require(field->tag > last_tag);
+    last_tag = field->tag;
+    size += kFieldHeaderSize + field->bytes.size();
+    cursor.advance();
+  }
+  require(size == frame.fields().size());
 }
 
 // The ids of the frames up to the first refusal; -1 marks the refusal.
@@ -59,6 +95,7 @@ std::vector<std::int64_t> read_all(ByteView stream, std::size_t chunk) {
       }
       if (!*next) break;
       seen.push_back(static_cast<std::int64_t>((*next)->id() >> 1));
+      has_ascending_tags(**next);
       decode_as_everything(**next);
     }
   }

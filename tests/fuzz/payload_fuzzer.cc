@@ -1,26 +1,20 @@
 // The strict payload under any bytes: what is accepted is read, rewritten and read again as the
 // same request.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "hsm_signer/base/bytes.h"
 #include "hsm_signer/venue/payload.h"
+#include "tests/fuzz/demand.h"
 
 namespace {
 
+using hsm::fuzz::demand;
 using hsm::venue::Kind;
 using hsm::venue::Payload;
 
 constexpr std::string_view kNonce = "1700000000000";
-
-void demand(bool holds, const char* property) {
-  if (holds) return;
-  std::fprintf(stderr, "property broken: %s\n", property);
-  std::abort();
-}
 
 void same_member(const Payload& a, const Payload& b, std::string_view name) {
   const auto x = a.member(name);
@@ -83,7 +77,7 @@ void survives_base64(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view text{reinterpret_cast<const char*>(data), size};
+  const std::string_view text = hsm::fuzz::text_of(data, size);
   accepts_the_same_as_a_request(text);
   rewrites_to_the_same(text);
   survives_base64(text);

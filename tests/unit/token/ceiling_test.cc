@@ -233,7 +233,7 @@ TEST_F(CeilingsFile, BelongsToRootInProduction) {
 }
 
 TEST_F(CeilingsFile, IsWrittenByNobodyElse) {
-  for (const mode_t mode : {0664, 0646, 0666}) {
+  for (const mode_t mode : {mode_t{0664}, mode_t{0646}, mode_t{0666}}) {
     ASSERT_EQ(::chmod(path_.c_str(), mode), 0);
     EXPECT_THAT(Ceilings::load(path_, Mode::development),
                 ErrorIs(Code::usage, HasSubstr("chmod 0644")))

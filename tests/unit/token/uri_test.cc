@@ -62,6 +62,21 @@ TEST(TokenUri, RefusesWhatIsNoPlainTokenUri) {
   }
 }
 
+// p11-kit drops blanks and reads up to the first NUL: each of these would name another token than
+// the one that its author meant.
+TEST(TokenUri, RefusesWhatP11KitWouldReadAsAnotherToken) {
+  using namespace std::string_view_literals;
+  for (const std::string_view text :
+       {"pkcs11:token=my desk"sv, "pkcs11:token=desk "sv, "pkcs11:token=desk\n"sv,
+        "pkcs11:token=desk\0;serial=1"sv, "pkcs11:token=desk%00"sv, "pkcs11:token=%00desk"sv,
+        "pkcs11:token=desk;"sv, "pkcs11:token=a/b"sv, "pkcs11:token=d\xc3\xa9sk"sv,
+        "pkcs11:token=desk%6"sv, "pkcs11:token=desk%"sv, "pkcs11:token=%6g"sv}) {
+    EXPECT_THAT(TokenUri::parse(text), ErrorIs(Code::usage)) << text;
+  }
+  EXPECT_THAT(TokenUri::parse("pkcs11:token=d%C3%A9sk%20a%2fb;model=[]:@!$'()*+,=&;serial=-._~"),
+              Succeeds());
+}
+
 TEST(TokenUri, NeverRepeatsAPinInItsSentence) {
   const auto uri = TokenUri::parse("pkcs11:token=desk?pin-value=hunter2");
   ASSERT_THAT(uri, ErrorIs(Code::usage));
