@@ -31,6 +31,8 @@ constexpr std::string_view kOpenCryptokiUnfit =
 
 constexpr std::uint32_t kPayload = 8 * 1024;
 constexpr std::uint32_t kCanary = 64;
+// tpm2-pkcs11 copies the message to a buffer of this size, and says BUFFER_TOO_SMALL of more.
+constexpr std::uint32_t kTpm2Message = 4 * 1024;
 
 // SoftHSM: two processes sign at 2.0 times one, two threads at 0.6 to 1.35 times; hence workers. A
 // YubiHSM serves one command at a time, and takes messages of 3,000 bytes, four of them a second.
@@ -83,7 +85,7 @@ constexpr std::array kProfiles{
             .workers = 1,
             .most_workers = 1,
             .depth = 1,
-            .base64_limit = kPayload,
+            .base64_limit = kTpm2Message,
             .canary_every = kCanary,
             .call_limit = 10s,
             .restart_delay = 1s},
