@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """tpm_keys.py PIN_FILE LIST: brings HMAC-SHA384 keys with given secrets into the token "desk" of tpm2-pkcs11.
 
-Each line of LIST: a label, the secret in hexadecimal (28 to 128 bytes), the number of objects to make of it.
+Each line of LIST: a label, the secret in hexadecimal (28 to 128 bytes), the number of objects to make of it, and, if
+that is one, the CKA_ID in hexadecimal. (tpm2_ptool link --id takes text, and no zero byte can be in it.)
 
 PKCS#11 is no way in: tpm2-pkcs11 takes secret keys neither by C_CreateObject nor by C_UnwrapKey, tpm2_create takes no
 HMAC key from outside, and tpm2_import makes SHA-256 keys only. So the TPM is asked itself (TPM 2.0 Library part 3,
@@ -69,9 +70,20 @@ def link(store, pin, label, auth, private, public):
                         "--path", store, *paths], stdout=subprocess.DEVNULL, check=True, timeout=60)
 
 
+def objects_of(store):
+    return sqlite3.connect(os.path.join(store, "tpm2_pkcs11.sqlite3"))
+
+
+def name_last(store, cka_id):
+    with objects_of(store) as database:
+        last = database.execute("SELECT MAX(id) FROM tobjects").fetchone()[0]
+    subprocess.run(["tpm2_ptool", "objmod", "--id", str(last), "--key", "CKA_ID", "--type", "raw", "--value", cka_id,
+                    "--path", store], check=True, timeout=60)
+
+
 def repeat_last(store, more):
     """The same TPM key under further objects: linking it anew would take a second each."""
-    with sqlite3.connect(os.path.join(store, "tpm2_pkcs11.sqlite3")) as database:
+    with objects_of(store) as database:
         for _ in range(more):
             database.execute("INSERT INTO tobjects (tokid, attrs) SELECT tokid, attrs FROM tobjects "
                              "ORDER BY id DESC LIMIT 1")
@@ -83,9 +95,11 @@ def main():
         pin = file.read().strip()
     parent = primary()
     with open(sys.argv[2]) as lines:
-        for label, secret, count in (line.split() for line in lines):
+        for label, secret, count, *cka_id in (line.split() for line in lines):
             auth = os.urandom(16).hex()
             link(store, pin, label, auth, *create(parent, auth.encode(), bytes.fromhex(secret)))
+            if cka_id:
+                name_last(store, cka_id[0])
             repeat_last(store, int(count) - 1)
 
 

@@ -7,8 +7,7 @@ afterwards. What a test program has to know of one is in `variables` (tests/supp
     HSM_SIGNER_TEST_URI        of the token
     HSM_SIGNER_TEST_PIN_FILE
     HSM_SIGNER_TEST_PROFILE
-
-and what the module wants in its environment is in `module_env`."""
+    HSM_SIGNER_TEST_MODULE_ENV names of the variables that the module wants in its environment"""
 
 import contextlib
 import ctypes
@@ -35,7 +34,8 @@ class Token:
         self.module_env = module_env or {}
         self.variables = {
             "HSM_SIGNER_TEST_TOKEN": name, "HSM_SIGNER_TEST_MODULE": module, "HSM_SIGNER_TEST_ARGUMENTS": arguments,
-            "HSM_SIGNER_TEST_URI": uri, "HSM_SIGNER_TEST_PIN_FILE": pin_file, "HSM_SIGNER_TEST_PROFILE": profile}
+            "HSM_SIGNER_TEST_URI": uri, "HSM_SIGNER_TEST_PIN_FILE": pin_file, "HSM_SIGNER_TEST_PROFILE": profile,
+            "HSM_SIGNER_TEST_MODULE_ENV": " ".join(self.module_env)}
 
     def environment(self):
         return {**os.environ, **self.variables, **self.module_env}
