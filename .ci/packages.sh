@@ -16,7 +16,10 @@ packages_test=(
   passwd)
 packages_check=(
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
-packages_long=(valgrind)
+packages_long=(
+  valgrind
+  p11-kit p11-kit-modules libnss3 libnss3-tools opencryptoki
+  libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools tpm2-abrmd swtpm dbus libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0)
 
 # Prints what is missing of the packages named. dpkg-query fails for names it never saw and still answers for
 # the others, so its status says nothing; heeded, it would end this under `set -e -o pipefail` before a word, and

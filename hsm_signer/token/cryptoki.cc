@@ -90,6 +90,14 @@ Session::~Session() {
   functions()->C_CloseSession(handle_);
 }
 
+Result<void> Session::login(ByteView pin) const {
+  const CallDeadline guard = deadline(Pace::slow);
+  auto* text = const_cast<Byte*>(pin.data());  // Not written to (section 5.6).
+  if (const CK_RV rv = functions()->C_Login(handle_, CKU_USER, text, pin.size()); rv != CKR_OK)
+    return fail(ck_error("the token refuses the login", rv));
+  return {};
+}
+
 Result<void> Session::sees_private_objects() const {
   const CallDeadline guard = deadline();
   CK_SESSION_INFO info{};

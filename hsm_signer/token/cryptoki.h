@@ -59,8 +59,8 @@ struct KeyPair {
   CK_OBJECT_HANDLE private_key;
 };
 
-// An open read-write session. Move-only: a copy would close the session under its twin. Never logs
-// in or out: login belongs to the token, not to a session (login.h).
+// An open read-write session. Move-only: a copy would close the session under its twin. Ends no
+// login: that belongs to the token, not to a session (login.h).
 class Session {
  public:
   static Result<Session> open(const Cryptoki& cryptoki, CK_SLOT_ID slot);
@@ -71,6 +71,8 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
+  // C_Login as the user, for all sessions of this Cryptoki.
+  Result<void> login(ByteView pin) const;
   // CKR_USER_NOT_LOGGED_IN where the token would show its public objects only: a search says
   // nothing of that.
   Result<void> sees_private_objects() const;

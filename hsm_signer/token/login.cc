@@ -42,6 +42,7 @@ Result<Bytes> public_der(EVP_PKEY* key) {
 }  // namespace
 
 struct TokenAccess::Impl {
+  const Cryptoki* cryptoki;
   const KillTimer* timer;
   PKCS11_CTX* context;
   PKCS11_SLOT* slots = nullptr;
@@ -50,6 +51,7 @@ struct TokenAccess::Impl {
   OwnedKey audit{nullptr, &EVP_PKEY_free};
   Bytes audit_der{};
   Bytes wrap_der{};
+  std::optional<Session> keeps_login{};
 
   // The one key that carries label and CKA_ID of `key`.
   Result<PKCS11_KEY*> pick(const ServiceKey& key, PKCS11_KEY* keys, unsigned int size) const {
@@ -76,7 +78,8 @@ TokenAccess::~TokenAccess() {
 Result<TokenAccess> TokenAccess::find(const Cryptoki& cryptoki, const TokenUri& uri) {
   const CallDeadline deadline{cryptoki.timer(), Pace::start};
   ERR_clear_error();
-  auto impl = std::make_unique<Impl>(Impl{.timer = &cryptoki.timer(), .context = PKCS11_CTX_new()});
+  auto impl = std::make_unique<Impl>(
+      Impl{.cryptoki = &cryptoki, .timer = &cryptoki.timer(), .context = PKCS11_CTX_new()});
   if (impl->context == nullptr ||
       PKCS11_CTX_load(impl->context, cryptoki.module_path().c_str()) != 0)
     return fail(libp11_error("libp11 cannot use the PKCS#11 module"));
@@ -103,6 +106,19 @@ Result<TokenAccess> TokenAccess::find(const Cryptoki& cryptoki, const TokenUri& 
 CK_SLOT_ID TokenAccess::slot() const { return PKCS11_get_slotid_from_slot(impl_->slot); }
 
 Result<void> TokenAccess::login(const Pin& pin) {
+  TRY_VOID(login_of_libp11(pin));
+  // p11-kit's client gives a connection, with a login of its own, to each who asks it for its
+  // functions; libp11 asked for itself. Elsewhere Session is logged in by now.
+  TRY(Session session, Session::open(*impl_->cryptoki, slot()));
+  const auto logged_in = session.sees_private_objects();
+  if (logged_in) return {};
+  if (logged_in.error().ck_rv != CKR_USER_NOT_LOGGED_IN) return fail(logged_in.error());
+  TRY_VOID(session.login(pin.reveal(PinAccess{}).first(pin.size())));
+  impl_->keeps_login.emplace(std::move(session));  // With the last session the login ends.
+  return {};
+}
+
+Result<void> TokenAccess::login_of_libp11(const Pin& pin) {
   const CallDeadline deadline{*impl_->timer, Pace::start};
   ERR_clear_error();
   const char* text = reinterpret_cast<const char*>(pin.reveal(PinAccess{}).data());
@@ -112,6 +128,7 @@ Result<void> TokenAccess::login(const Pin& pin) {
 }
 
 void TokenAccess::logout() {
+  impl_->keeps_login.reset();
   const CallDeadline deadline{*impl_->timer};
   impl_->audit.reset();
   PKCS11_logout(impl_->slot);

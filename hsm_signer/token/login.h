@@ -26,8 +26,9 @@ class TokenAccess {
   ~TokenAccess();
 
   CK_SLOT_ID slot() const;
-  // Exactly one C_Login, valid for every session of this process. token_unavailable; the error's
-  // ck_rv tells a refused PIN (is_pin_refusal()).
+  // Valid for every session of this process. One C_Login; with a module that has a connection for
+  // each who loads it (p11-kit's client), one for libp11 and one for Session. token_unavailable;
+  // the error's ck_rv tells a refused PIN (is_pin_refusal()).
   Result<void> login(const Pin& pin);
   // At a clean end: a YubiHSM keeps the session of who does not say goodbye. EVP_PKEYs are dead
   // afterwards.
@@ -45,6 +46,7 @@ class TokenAccess {
  private:
   struct Impl;
   explicit TokenAccess(std::unique_ptr<Impl> impl);
+  Result<void> login_of_libp11(const Pin& pin);
   std::unique_ptr<Impl> impl_;
 };
 

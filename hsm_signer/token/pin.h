@@ -18,6 +18,7 @@ class Pin {
   explicit Pin(SecretBytes bytes) : bytes_{std::move(bytes)} {}
   // Ends with a NUL, as libp11 wants it.
   ByteView reveal(PinAccess) const { return bytes_.view(); }
+  std::size_t size() const { return bytes_.view().size() - 1; }  // Without it.
 
  private:
   SecretBytes bytes_;

@@ -31,6 +31,8 @@ constexpr std::string_view kOpenCryptokiUnfit =
 
 constexpr std::uint32_t kPayload = 8 * 1024;
 constexpr std::uint32_t kCanary = 64;
+// tpm2-pkcs11 copies the message to a buffer of this size, and says BUFFER_TOO_SMALL of more.
+constexpr std::uint32_t kTpm2Message = 4 * 1024;
 
 // Measured: SoftHSM does all its work under this filter.
 constexpr Needs kNothing{.network = false, .hardware = false, .new_code = false};
@@ -87,7 +89,7 @@ constexpr std::array kProfiles{
             .workers = 1,
             .most_workers = 1,
             .depth = 1,
-            .base64_limit = kPayload,
+            .base64_limit = kTpm2Message,
             .canary_every = kCanary,
             .call_limit = 10s,
             .restart_delay = 1s},

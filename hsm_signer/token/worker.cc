@@ -109,17 +109,8 @@ Result<void> Worker::publish_keys() {
 
 Result<std::unique_ptr<WrapKey>> Worker::wrap_key() const {
   if (role_ != Role::admin) return no_wrap_key("a signing worker imports nothing");
-  switch (config_.profile->way) {
-    case SecretWay::decrypted_in_host:
-      return wrap_key_in_file(config_.wrap_private);
-    case SecretWay::linked:
-      return no_wrap_key(
-          "keys of such a token are made with its own tools and linked, not imported");
-    case SecretWay::unwrapped_in_token:
-      break;
-  }
   TRY(Bytes wrap, access_->wrap_public_key());
-  return wrap_key_in_token(std::move(wrap));
+  return wrap_key_for(*config_.profile, std::move(wrap), config_.wrap_private);
 }
 
 Result<void> Worker::prepare() {

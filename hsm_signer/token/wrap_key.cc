@@ -130,4 +130,18 @@ Result<std::unique_ptr<WrapKey>> wrap_key_in_file(const std::string& path) {
 
 std::unique_ptr<WrapKey> no_wrap_key(std::string_view why) { return std::make_unique<None>(why); }
 
+Result<std::unique_ptr<WrapKey>> wrap_key_for(const Profile& profile, Bytes public_der,
+                                              const std::string& path) {
+  switch (profile.way) {
+    case SecretWay::decrypted_in_host:
+      return wrap_key_in_file(path);
+    case SecretWay::linked:
+      return no_wrap_key(
+          "keys of such a token are made with its own tools and linked, not imported");
+    case SecretWay::unwrapped_in_token:
+      break;
+  }
+  return wrap_key_in_token(std::move(public_der));
+}
+
 }  // namespace hsm::token

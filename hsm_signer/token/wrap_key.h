@@ -8,6 +8,7 @@
 #include "hsm_signer/base/bytes.h"
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/token/cryptoki.h"
+#include "hsm_signer/token/profile.h"
 
 namespace hsm::token {
 
@@ -35,5 +36,10 @@ Result<std::unique_ptr<WrapKey>> wrap_key_in_file(const std::string& path);
 
 // Of a worker that imports nothing, or of a token whose keys are made otherwise.
 std::unique_ptr<WrapKey> no_wrap_key(std::string_view why);
+
+// The one that goes with the profile's way: `public_der` is that of a key in the token, `path` the
+// file of one outside.
+Result<std::unique_ptr<WrapKey>> wrap_key_for(const Profile& profile, Bytes public_der,
+                                              const std::string& path);
 
 }  // namespace hsm::token

@@ -4,8 +4,6 @@
 
 #include <string>
 
-#include "hsm_signer/base/bytes.h"
-#include "hsm_signer/token/vault.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::test {
@@ -29,10 +27,5 @@ class SoftToken {
   TempDir dir_;
   std::string label_;
 };
-
-// Behind the vault's back, in this process and on its login: what another program with the PIN
-// could do.
-void plant_key(unsigned long slot, const token::ObjectName& object, ByteView key);
-void remove_key(unsigned long slot, const token::ObjectName& object);
 
 }  // namespace hsm::test

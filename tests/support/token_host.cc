@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -56,9 +57,12 @@ void TokenHost::write(const std::string& name, const std::string& text) const {
 }
 
 void TokenHost::start() {
-  std::string variables = "SOFTHSM2_CONF = \"" + token_.conf() + "\"";
-  for (const auto& [name, value] : options_.module_env)
-    variables += ", " + name + " = \"" + value + "\"";
+  std::map<std::string, std::string> environment{options_.module_env.begin(),
+                                                 options_.module_env.end()};
+  environment.emplace("SOFTHSM2_CONF", token_.conf());  // Unless the test brings its own token.
+  std::string variables;
+  for (const auto& [name, value] : environment)
+    variables += (variables.empty() ? "" : ", ") + name + " = \"" + value + "\"";
   write("desk.toml", "version = 1\nmode = \"development\"\ntoken = \"desk\"\nprofile = \"" +
                          options_.profile + "\"\nuri = \"" + options_.uri + "\"\nmodule = \"" +
                          options_.module + "\"\nworkers = " + std::to_string(options_.workers) +

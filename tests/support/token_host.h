@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hsm_signer/token/vault.h"
 #include "tests/support/soft_token.h"
 #include "tests/support/token_client.h"
 
