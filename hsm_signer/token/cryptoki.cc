@@ -91,7 +91,7 @@ Session::~Session() {
 }
 
 Result<void> Session::login(ByteView pin) const {
-  const CallDeadline guard = deadline(Pace::slow);
+  const CallDeadline guard = deadline(Pace::start);
   auto* text = const_cast<Byte*>(pin.data());  // Not written to (section 5.6).
   if (const CK_RV rv = functions()->C_Login(handle_, CKU_USER, text, pin.size()); rv != CKR_OK)
     return fail(ck_error("the token refuses the login", rv));
