@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "hsm_signer/token/profile.h"
 #include "hsm_signer/wire/blob.h"
@@ -14,9 +16,11 @@
 namespace hsm::token {
 namespace {
 
+using test::TokenClient;
 using test::TokenHost;
 
 const ObjectName kKey{"desk-a.trade.v1", 1};
+const ObjectName kNext{"desk-b.trade.v1", 2};  // The tests of a run share the token.
 constexpr std::string_view kSecret = "1234abcd";
 
 std::string variable(const std::string& name, const std::string& usual = {}) {
@@ -51,11 +55,11 @@ class TokendOnToken : public ::testing::Test {
     const std::string pin_file = variable("HSM_SIGNER_TEST_PIN_FILE");
     if (!pin_file.empty()) host_.write("pin", slurp(pin_file));
   }
-  static wire::MacRequest heartbeat() {
+  static wire::MacRequest heartbeat(const ObjectName& object = kKey) {
     const auto secret = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
     const std::string message = base64_encode(as_bytes(R"({"request":"/v1/heartbeat","nonce":1})"));
-    return {.label = kKey.label,
-            .cka_id = kKey.cka_id,
+    return {.label = object.label,
+            .cka_id = object.cka_id,
             .key_check = wire::key_check_value(secret->view()),
             .message = {message.begin(), message.end()},
             .statements = {}};
@@ -90,6 +94,35 @@ TEST_F(TokendOnToken, SignsWithAKeyThatCameInAsTheTokenTakesIt) {
   const auto mac = host_.client().ask<wire::MacAnswer>(heartbeat());
   ASSERT_THAT(mac, Succeeds());
   EXPECT_EQ(mac->mac, hmac_sha384(as_bytes(kSecret), heartbeat().message));
+}
+
+// p11-kit's server has a child for each connection; the library would end the process by SIGPIPE.
+TEST_F(TokendOnToken, SignsAgainAfterTheProcessThatHoldsTheTokenWasKilled) {
+  const std::string server = variable("HSM_SIGNER_TEST_SERVER");
+  if (server.empty()) GTEST_SKIP() << "only where another process holds the token";
+  host_.start();
+  ASSERT_THAT(host_.import(kNext, kSecret), Succeeds());
+  TokenClient client = host_.client();
+  ASSERT_THAT(client.ask<wire::MacAnswer>(heartbeat(kNext)), Succeeds());
+  const auto before = host_.workers();
+  std::istringstream holders{slurp("/proc/" + server + "/task/" + server + "/children")};
+  int killed = 0;
+  for (pid_t pid = 0; holders >> pid;) {
+    if (::kill(pid, SIGKILL) != 0) continue;  // That of an admin worker, which has ended meanwhile.
+    ++killed;
+    // Until its socket is closed: a write to it before that would raise no SIGPIPE.
+    const std::string maps = "/proc/" + std::to_string(pid) + "/maps";
+    for (int i = 0; i < 500 && !slurp(maps).empty(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  ASSERT_GT(killed, 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});  // Memory goes before files do.
+  EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat(kNext)),
+              ErrorIs(Code::token_unavailable, ::testing::HasSubstr("CKR_DEVICE_ERROR")));
+  const auto mac = host_.client().ask<wire::MacAnswer>(heartbeat(kNext));
+  ASSERT_THAT(mac, Succeeds());
+  EXPECT_EQ(mac->mac, hmac_sha384(as_bytes(kSecret), heartbeat(kNext).message));
+  EXPECT_NE(host_.workers(), before);
 }
 
 }  // namespace

@@ -7,7 +7,8 @@ afterwards. What a test program has to know of one is in `variables` (tests/supp
     HSM_SIGNER_TEST_URI        of the token
     HSM_SIGNER_TEST_PIN_FILE
     HSM_SIGNER_TEST_PROFILE
-    HSM_SIGNER_TEST_MODULE_ENV names of the variables that the module wants in its environment"""
+    HSM_SIGNER_TEST_MODULE_ENV names of the variables that the module wants in its environment
+    HSM_SIGNER_TEST_SERVER     pid of the process whose children hold the token, where one does"""
 
 import contextlib
 import ctypes
@@ -122,10 +123,12 @@ def p11_kit(directory):
     env = make_softhsm(directory)
     address = os.path.join(directory, "p11.sock")
     with daemon("p11-kit", "server", "-f", "--provider", SOFTHSM, "--name", address, URI, env=env,
-                log=directory + "/p11-kit.log"):
+                log=directory + "/p11-kit.log") as server:
         wait_for(lambda: os.path.exists(address), "p11-kit server listens")
-        yield Token("p11-kit", library("pkcs11/p11-kit-client.so"), "generic", directory + "/pin",
-                    module_env={"P11_KIT_SERVER_ADDRESS": "unix:path=" + address})
+        token = Token("p11-kit", library("pkcs11/p11-kit-client.so"), "generic", directory + "/pin",
+                      module_env={"P11_KIT_SERVER_ADDRESS": "unix:path=" + address})
+        token.variables["HSM_SIGNER_TEST_SERVER"] = str(server.pid)
+        yield token
 
 
 @contextlib.contextmanager
