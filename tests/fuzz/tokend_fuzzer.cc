@@ -78,6 +78,8 @@ class Connection {
         to_{Host{.role = role,
                  .vault = vault_,
                  .service_keys = keys_,
+                 .profile = **find_profile("softhsm"),
+                 .accept_unfit_token = false,
                  .ceilings = ceilings,
                  .rates = rates,
                  .clock = clock,

@@ -137,6 +137,11 @@ class WatchedVault final : public Vault {
     last_ = *mac;
     return mac;
   }
+  Result<void> canary(const KeyRef& key) override {
+    demand(signing_, "a canary comes before a signature");
+    return keys().canary(key);
+  }
+  std::string_view decrypted_by() const override { return "token"; }
   Result<wire::KeyCheckValue> key_check(const ObjectName& object) override {
     demand(signing_, "key_check is of the signing socket");
     return keys().key_check(object);
