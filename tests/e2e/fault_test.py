@@ -63,6 +63,8 @@ class Faulty(Directory):
                          content, flags=re.M)
         content = content.replace("module_env = {", 'module_env = { HSM_FAULT_MODULE = "/usr/lib/softhsm/libsofthsm2.so", '
                                   'HSM_FAULT_CONTROL = "%s", ' % self.file("rules"))
+        # The module keeps its ranks beside its rules.
+        content = content.replace("module_writes = [", 'module_writes = ["%s", ' % self.dir)
         with open(self.file("dev.toml"), "w") as text:
             text.write(content)
         self.ctl("up")

@@ -49,7 +49,9 @@ class Load:
         watch.register(self.peer.socket, selectors.EVENT_READ)
         while len(self.answers) < first + count or self.open:
             now = time.monotonic()
-            due = min(count, int((now - begun) * self.rate) + 1)
+            # All keys at once: single requests would all find the first worker idle.
+            rounds = int((now - begun) * self.rate / len(self.keys)) + 1
+            due = min(count, rounds * len(self.keys))
             while len(self.answers) - first < due:
                 self.unsent += self.request(len(self.answers))
                 self.answers.append(Answer(now, self.key_of(len(self.answers))))

@@ -135,6 +135,9 @@ std::string written(const token::Config& config) {
   out.number("version", 1);
   out.text("mode", config.mode == token::Mode::production ? "production" : "development");
   out.text("token", config.token).text("uri", config.uri.text()).text("module", config.module);
+  if (!config.module_arguments.empty()) out.text("module_arguments", config.module_arguments);
+  if (config.module_writes) out.texts("module_writes", *config.module_writes);
+  if (config.accept_unfit_token) out.raw("accept_unfit_token", "true");
   out.text("profile", config.profile->name).number("workers", config.workers);
   out.number("depth", config.depth).number("call_deadline_ms", config.call_limit.count());
   out.text("pin_source", "file:" + config.pin_file);
@@ -145,6 +148,7 @@ std::string written(const token::Config& config) {
   out.texts("admin_clients", numbers(config.admin_clients));
   out.text("state_dir", config.state_dir).text("ceilings", config.ceilings);
   out.text("wrap_public", config.wrap_public).text("audit_public", config.audit_public);
+  if (!config.wrap_private.empty()) out.text("wrap_private", config.wrap_private);
   out.header("[module_env]");
   for (const auto& [name, value] : config.module_env) out.text(name, value);
   return out.str();
@@ -175,7 +179,7 @@ void check_token(std::string_view text) {
   demand_users(config->admin_clients);
   demand_names(text, {"clients", "admin_clients"}, {"socket_group", "admin_group"});
   demand_environment(config->module_env);
-  demand(config->profile != nullptr && config->profile->supported && config->workers >= 1 &&
+  demand(config->profile != nullptr && config->workers >= 1 &&
              config->workers <= config->profile->most_workers && config->depth >= 1 &&
              config->depth <= config->profile->depth && config->call_limit.count() >= 10,
          "a token gets no more than its profile says");

@@ -327,7 +327,8 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
   const Ran ran = ctl({"status", "--json"});
   EXPECT_EQ(ran.status, 3);
   EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
-                     R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,"keys":1,)"
+                     R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
+                     R"("turned_away":0,"keys":1,)"
                      R"("problem":"","tokens":[{"token":"dev","running":false,"workers":0,)"
                      R"("configured":2,"problem":"wrong PIN"}]})"
                      "\n");
