@@ -129,6 +129,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "1 to 4096 printable"},
         BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\\n\"\nroles = [\"trader\"]\n",
                 "control character"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"s\\u00e9same\"\nroles = [\"trader\"]\n",
+                "1 to 4096 printable"},
         BadFile{"[[key]]\nid = \"a\"\nsecret = 5\nroles = [\"trader\"]\n", "must be a string"},
         BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\n", "at least one role"},
         BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = []\n", "at least one role"},

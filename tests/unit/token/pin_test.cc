@@ -33,7 +33,8 @@ TEST_F(PinFile, TakesAPinWithOrWithoutItsNewline) {
 }
 
 TEST_F(PinFile, RefusesAFileThatOthersCanReachAndSaysWhatToDo) {
-  for (const mode_t mode : {0604, 0602, 0601, 0644, 0666, 0620, 0660})
+  for (const mode_t mode : {mode_t{0604}, mode_t{0602}, mode_t{0601}, mode_t{0644}, mode_t{0666},
+                            mode_t{0620}, mode_t{0660}})
     EXPECT_THAT(read("1234\n", mode),
                 ErrorIs(Code::usage, AllOf(HasSubstr("PIN file"), HasSubstr("chmod 0600"))))
         << mode;
