@@ -18,12 +18,22 @@ class IndexList {
  public:
   bool empty() const { return head_ == kNil; }
   std::uint32_t front() const { return head_; }
+  std::uint32_t back() const { return tail_; }
 
   template <class Vector>
   void push_back(Vector& elements, std::uint32_t index) {
     elements[index].link = {tail_, kNil};
     (tail_ == kNil ? head_ : elements[tail_].link.next) = index;
     tail_ = index;
+  }
+  // In front of `behind`; at the end where that is kNil.
+  template <class Vector>
+  void insert(Vector& elements, std::uint32_t index, std::uint32_t behind) {
+    if (behind == kNil) return push_back(elements, index);
+    const std::uint32_t prev = elements[behind].link.prev;
+    elements[index].link = {prev, behind};
+    (prev == kNil ? head_ : elements[prev].link.next) = index;
+    elements[behind].link.prev = index;
   }
   template <class Vector>
   void erase(Vector& elements, std::uint32_t index) {

@@ -213,6 +213,17 @@ struct Lanes::Impl {
     return id;
   }
 
+  // The job before which this one belongs, kNil for the end. Jobs in order came in the order in
+  // which their nonces were admitted.
+  Slot first_after(const Stream& stream, const Job& job) const {
+    Slot behind = kNil;
+    for (Slot at = stream.jobs.back(); !job.in_order && at != kNil; at = jobs[at].link.prev) {
+      if (jobs[at].job.arrived <= job.arrived) break;
+      behind = at;
+    }
+    return behind;
+  }
+
   void enqueue(const Job& job, Room room, Clock::Steady now) {
     const Slot key_at = key_slot(job.key);
     Key& key = keys[key_at];
@@ -224,7 +235,7 @@ struct Lanes::Impl {
         .link = {}, .job = job, .entered = now, .room = room, .stream = stream, .key = key_at};
     if (streams[stream].jobs.empty())
       levels[key_at * kUrgencies + stored_at(job)].streams.push_back(streams, stream);
-    streams[stream].jobs.push_back(jobs, slot);
+    streams[stream].jobs.insert(jobs, slot, first_after(streams[stream], job));
     ++key.waiting;
     ++key.by_urgency[index(job.urgency)];
     by_id.emplace(job.id, slot);

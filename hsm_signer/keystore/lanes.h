@@ -43,6 +43,9 @@ struct Job {
   TokenIndex token = 0;
   Urgency urgency = Urgency::other;
   Clock::Steady deadline{};
+  // When its request came. Among jobs of one key, client and urgency the earlier goes first, also
+  // when it comes in here a second time (it had to wait for a nonce).
+  Clock::Steady arrived{};
   // caller-* nonces: all jobs of the key leave in the order in which they came (a cancel that
   // overtook an order would make the order's nonce fall). The key then goes by its most urgent job.
   // The same for all jobs of a key.

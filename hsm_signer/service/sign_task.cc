@@ -18,6 +18,7 @@ keystore::Job SignTask::job(keystore::ClientIndex client) const {
           .token = facts_.token,
           .urgency = keystore::urgency_of(facts_.payload.endpoint().cls),
           .deadline = facts_.deadline,
+          .arrived = facts_.arrived,
           .in_order = caller_nonce()};
 }
 

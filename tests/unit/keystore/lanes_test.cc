@@ -58,6 +58,31 @@ TEST_F(LanesOfOneToken, NothingGoesWithoutAWorker) {
   EXPECT_TRUE(next().has_value());
 }
 
+// A request that had to wait for a nonce comes in a second time, behind others that came after it.
+TEST_F(LanesOfOneToken, WhatComesInAgainTakesThePlaceThatItsArrivalGivesIt) {
+  lanes_.worker_up(kToken, 0, 1);
+  std::vector<Job> jobs;
+  for (int i = 0; i < 6; ++i) {
+    jobs.push_back(job(1));
+    jobs.back().arrived = now_ + milliseconds{i};
+  }
+  for (const int later : {4, 5, 0, 1, 2, 3}) enter(jobs[static_cast<std::size_t>(later)]);
+  for (const Job& each : jobs) EXPECT_EQ(serve(), each.id);
+}
+
+TEST_F(LanesOfOneToken, WhatIsInOrderLeavesAsItCameInWhateverItsArrival) {
+  lanes_.worker_up(kToken, 0, 1);
+  Job first = job(1);
+  Job second = job(1);
+  first.in_order = second.in_order = true;
+  first.arrived = now_ + milliseconds{1};
+  second.arrived = now_;
+  enter(first);
+  enter(second);
+  EXPECT_EQ(serve(), first.id);
+  EXPECT_EQ(serve(), second.id);
+}
+
 TEST_F(LanesOfOneToken, CancelsOvertakeTradesAndTradesTheRest) {
   lanes_.worker_up(kToken, 0, 1);
   const JobId checkpoint = enter(job(1, Urgency::checkpoint, kNoClient));
