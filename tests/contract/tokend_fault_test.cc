@@ -175,6 +175,16 @@ TEST_F(TokendFault, WrongMacsAreFoundWithinACanaryAndTheTokenIsTakenOut) {
   signs_again();
 }
 
+TEST_F(TokendFault, ARefusalOfTheKeyInACanaryPassesAndQuarantinesNothing) {
+  TokenClient client = host_.client();
+  ASSERT_THAT(sign(client), Succeeds());
+  const std::uint32_t every = (*find_profile("softhsm"))->canary_every;
+  for (std::uint32_t i = 1; i + 1 < every; ++i) ASSERT_THAT(sign(client), Succeeds()) << i;
+  rules("C_SignInit at 1 rv CKR_KEY_FUNCTION_NOT_PERMITTED");
+  EXPECT_THAT(sign(client), ErrorIs(Code::token_unavailable, HasSubstr("NOT_PERMITTED")));
+  EXPECT_THAT(sign(client), Succeeds());
+}
+
 TEST_F(TokendFault, AKeyThatSignsWronglyFromTheFirstIsQuarantined) {
   rules("C_Sign from 1 flip");
   TokenClient client = host_.client();
