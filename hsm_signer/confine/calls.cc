@@ -87,10 +87,12 @@ constexpr std::array kNetwork{
     equal("socket", 0, AF_INET), equal("socket", 0, AF_INET6), equal("socket", 0, AF_NETLINK),
     equal("socketpair", 0, AF_UNIX)};  // libcurl wakes its own poll(2) with a pair.
 
-// What PC/SC, libusb and openCryptoki's shared memory ask for; not measured one by one.
-constexpr std::array kHardware{Rule{"ioctl"},  Rule{"shmget"}, Rule{"shmat"}, Rule{"shmdt"},
-                               Rule{"shmctl"}, Rule{"semget"}, Rule{"semop"}, Rule{"semtimedop"},
-                               Rule{"semctl"}, Rule{"msync"}};
+// What PC/SC, libusb and openCryptoki's shared memory ask for, not measured one by one; and the
+// thread pools of GLib, by which tpm2-pkcs11 talks to its resource manager.
+constexpr std::array kHardware{Rule{"ioctl"}, Rule{"shmget"},        Rule{"shmat"},
+                               Rule{"shmdt"}, Rule{"shmctl"},        Rule{"semget"},
+                               Rule{"semop"}, Rule{"semtimedop"},    Rule{"semctl"},
+                               Rule{"msync"}, Rule{"sched_getattr"}, Rule{"sched_setattr"}};
 
 constexpr std::array kNewCode{Rule{"mmap"}, Rule{"mprotect"}};
 

@@ -57,7 +57,7 @@ class TokenContract : public Deviating {
   // What an importer leaves behind.
   ObjectName planted() {
     const ObjectName object = fresh();
-    token_.plant(object, canonical(kSecret).view());
+    EXPECT_THAT(token_.plant(object, canonical(kSecret).view()), Succeeds());
     return object;
   }
   CK_OBJECT_HANDLE handle_of(const ObjectName& object) {

@@ -31,13 +31,7 @@ constexpr std::string_view kSecret = "1234abcd";
 const ObjectName kKey{"desk-a.trade.v1", 1};
 
 wire::MacRequest heartbeat(const ObjectName& object = kKey) {
-  const std::string message = base64_encode(as_bytes(R"({"request":"/v1/heartbeat","nonce":1})"));
-  const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
-  return {.label = object.label,
-          .cka_id = object.cka_id,
-          .key_check = wire::key_check_value(canonical->view()),
-          .message = {message.begin(), message.end()},
-          .statements = {}};
+  return test::mac_request(object, kSecret);
 }
 
 int count(const std::string& path, const std::string& text) {

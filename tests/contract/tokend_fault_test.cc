@@ -38,15 +38,7 @@ class TokendFault : public ::testing::Test {
     std::ofstream{control_ / "new"} << text;
     std::filesystem::rename(control_ / "new", control_ / "rules");
   }
-  static wire::MacRequest heartbeat() {
-    const std::string message = base64_encode(as_bytes(R"({"request":"/v1/heartbeat","nonce":1})"));
-    const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
-    return {.label = kKey.label,
-            .cka_id = kKey.cka_id,
-            .key_check = wire::key_check_value(canonical->view()),
-            .message = {message.begin(), message.end()},
-            .statements = {}};
-  }
+  static wire::MacRequest heartbeat() { return test::mac_request(kKey, kSecret); }
   static Result<wire::MacAnswer> sign(TokenClient& client) {
     return client.ask<wire::MacAnswer>(heartbeat());
   }

@@ -43,17 +43,9 @@ class TokendYubiHsm : public ::testing::Test {
     EXPECT_EQ(::chmod(path.c_str(), 0600), 0);
   }
   static wire::MacRequest request(std::string_view json) {
-    const std::string message = base64_encode(as_bytes(json));
-    const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
-    return {.label = kKey.label,
-            .cka_id = kKey.cka_id,
-            .key_check = wire::key_check_value(canonical->view()),
-            .message = {message.begin(), message.end()},
-            .statements = {}};
+    return test::mac_request(kKey, kSecret, json);
   }
-  static wire::MacRequest heartbeat() {
-    return request(R"({"request":"/v1/heartbeat","nonce":1})");
-  }
+  static wire::MacRequest heartbeat() { return test::mac_request(kKey, kSecret); }
 
   TempDir device_;
   TokenHost host_;

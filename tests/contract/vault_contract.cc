@@ -14,7 +14,10 @@ constexpr int kOthers = 20;
 class FakeBench final : public Bench {
  public:
   Vault& vault() override { return vault_; }
-  void plant(const ObjectName& object, ByteView key) override { vault_.plant(object, key); }
+  Result<void> try_plant(const ObjectName& object, ByteView key) override {
+    vault_.plant(object, key);
+    return {};
+  }
   void remove(const ObjectName& object) override { vault_.remove(object); }
   bool links() const override { return false; }
 
@@ -28,7 +31,9 @@ class TokenBench final : public Bench {
       : token_{the_token()}, vault_{token_.session(), token_.profile(), token_.wrap_key()} {}
   ~TokenBench() override { token_.clear(); }
   Vault& vault() override { return vault_; }
-  void plant(const ObjectName& object, ByteView key) override { token_.plant(object, key); }
+  Result<void> try_plant(const ObjectName& object, ByteView key) override {
+    return token_.plant(object, key);
+  }
   void remove(const ObjectName& object) override { token_.remove(object); }
   bool links() const override { return token_.links(); }
 

@@ -9,6 +9,7 @@
 
 #include "hsm_signer/token/token_vault.h"
 #include "tests/contract/deviations.h"
+#include "tests/support/error_is.h"
 #include "tests/support/fake_vault.h"
 #include "tests/support/test_token.h"
 
@@ -19,7 +20,10 @@ class Bench {
  public:
   virtual ~Bench() = default;
   virtual Vault& vault() = 0;
-  virtual void plant(const ObjectName& object, ByteView key) = 0;
+  virtual Result<void> try_plant(const ObjectName& object, ByteView key) = 0;
+  void plant(const ObjectName& object, ByteView key) {
+    EXPECT_THAT(try_plant(object, key), Succeeds());
+  }
   virtual void remove(const ObjectName& object) = 0;
   // Keys come by the token's own tools: import() refuses.
   virtual bool links() const = 0;

@@ -133,8 +133,15 @@ TEST_P(VaultContract, TellsTheKeyCheckValue) {
 // What SoftHSM leaves of an import that is killed between name and value.
 TEST_P(VaultContract, QuarantinesAnObjectWithoutAValueAndDestroysIt) {
   const ObjectName object = fresh();
-  bench_->plant(object, {});
-  EXPECT_THAT(vault().mac(ref(object, kSecret), message_), ErrorIs(Code::quarantined));
+  const auto planted = bench_->try_plant(object, {});
+  if (bench_->links()) {
+    EXPECT_TRUE(deviates());
+    EXPECT_FALSE(planted);
+    return;
+  }
+  ASSERT_THAT(planted, Succeeds());
+  EXPECT_THAT(vault().mac(ref(object, kSecret), message_),
+              ErrorIs(deviates() ? Code::token_unavailable : Code::quarantined));
   EXPECT_THAT(vault().destroy(object), Succeeds());
   EXPECT_FALSE(lists(object));
 }

@@ -110,7 +110,7 @@ void TestToken::link(const std::vector<SpareKey>& spares) {
   if (std::system(command.c_str()) != 0) give_up("tests/tokens/tpm_keys.py failed");
 }
 
-void TestToken::plant(const ObjectName& object, ByteView key) {
+Result<void> TestToken::plant(const ObjectName& object, ByteView key) {
   const RawSession raw{module_, access_->slot(), pin_file_};
   Template name = name_template(object);
   if (links()) {
@@ -119,8 +119,8 @@ void TestToken::plant(const ObjectName& object, ByteView key) {
     const auto spare = raw.find(match);
     if (spare.empty() ||
         raw->C_SetAttributeValue(raw.handle(), spare.front(), name.data(), name.size()) != CKR_OK)
-      give_up("no spare key of this secret can be named");
-    return;
+      return fail(Code::usage, "no spare key of this secret can be named");
+    return {};
   }
   name.number(CKA_CLASS, CKO_SECRET_KEY).number(CKA_KEY_TYPE, profile_->key_types.front());
   name.flag(CKA_TOKEN, true).flag(CKA_PRIVATE, true).flag(CKA_SENSITIVE, true);
@@ -129,7 +129,8 @@ void TestToken::plant(const ObjectName& object, ByteView key) {
   CK_OBJECT_HANDLE made = 0;
   if (const CK_RV rv = raw->C_CreateObject(raw.handle(), name.data(), name.size(), &made);
       rv != CKR_OK)
-    give_up("cannot plant a key: " + token::ckr_name(rv));
+    return fail(token::ck_error("cannot plant a key", rv));
+  return {};
 }
 
 void TestToken::remove(const ObjectName& object) {

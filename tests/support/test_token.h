@@ -45,7 +45,7 @@ class TestToken {
 
   // Behind the vault's back, in this process and on its login: what another program with the PIN
   // could do. `key` is canonical.
-  void plant(const token::ObjectName& object, ByteView key);
+  Result<void> plant(const token::ObjectName& object, ByteView key);
   void remove(const token::ObjectName& object);
   // C_WrapKey of a key under an AES key that the caller knows: the secret, where the token gives it
   // away.

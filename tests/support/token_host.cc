@@ -42,6 +42,17 @@ bool eventually(Done done) {
 
 }  // namespace
 
+wire::MacRequest mac_request(const token::ObjectName& object, std::string_view secret,
+                             std::string_view json) {
+  const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(secret)));
+  const std::string message = base64_encode(as_bytes(json));
+  return {.label = object.label,
+          .cka_id = object.cka_id,
+          .key_check = wire::key_check_value(canonical->view()),
+          .message = {message.begin(), message.end()},
+          .statements = {}};
+}
+
 TokenHost::TokenHost() : TokenHost{Options{}} {}
 TokenHost::TokenHost(Options options) : options_{std::move(options)} {}
 

@@ -12,6 +12,10 @@
 
 namespace hsm::test {
 
+// A mac request for `json` with the key that `secret` makes.
+wire::MacRequest mac_request(const token::ObjectName& object, std::string_view secret,
+                             std::string_view json = R"({"request":"/v1/heartbeat","nonce":1})");
+
 class TokenHost {
  public:
   // What the test wants otherwise than usual.

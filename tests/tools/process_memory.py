@@ -71,7 +71,7 @@ class Process:
 
     def maps(self, region):
         """A part of it, still."""
-        return any(now.start < region.end and region.start < now.end for now in self.regions())
+        return any(other.start < region.end and region.start < other.end for other in self.regions())
 
     def present(self, region):
         """(first, last, swapped pages) of runs that are more than zeros which nobody ever wrote."""

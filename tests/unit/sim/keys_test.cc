@@ -100,8 +100,6 @@ struct BadFile {
   const char* text;
   const char* says;
 };
-// ctest names a test by it.
-void PrintTo(const BadFile& file, std::ostream* out) { *out << file.says; }
 class BadKeysFiles : public ::testing::TestWithParam<BadFile> {};
 
 TEST_P(BadKeysFiles, AreRefusedWithPlaceAndReasonAndWithoutTheSecret) {
