@@ -19,12 +19,6 @@
 namespace hsm {
 namespace {
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // As many bytes as there are, up to the size of `into`.
 Result<std::size_t> read_up_to(int fd, std::span<Byte> into, Code code, const std::string& path) {
   std::size_t got = 0;
@@ -113,20 +107,21 @@ Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code) {
   return read_open_file(fd.get(), path, limit, code);
 }
 
-Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit) {
-  OwnedFd opened;
-  if (path != "-") {
-    opened = OwnedFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
-    if (!opened.valid()) return fail(os_error(Code::usage, "cannot open", path));
-  }
+Result<SecretBytes> read_open_secret(int fd, const std::string& path, std::size_t limit) {
   SecretBytes secret{limit + 1};
-  TRY(const std::size_t size,
-      read_up_to(path == "-" ? STDIN_FILENO : opened.get(), secret.span(), Code::usage, path));
+  TRY(const std::size_t size, read_up_to(fd, secret.span(), Code::usage, path));
   if (size > limit)
     return fail(Code::too_large, "secret too large",
                 path + " (limit " + std::to_string(limit) + " bytes)");
   secret.truncate(size);
   return secret;
+}
+
+Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit) {
+  if (path == "-") return read_open_secret(STDIN_FILENO, path, limit);
+  const OwnedFd opened{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+  if (!opened.valid()) return fail(os_error(Code::usage, "cannot open", path));
+  return read_open_secret(opened.get(), path, limit);
 }
 
 Result<void> write_all(int fd, ByteView bytes, Code code, std::string_view what) {
@@ -154,6 +149,12 @@ Result<void> write_file_atomic(const std::string& path, ByteView bytes, mode_t m
   if (!directory.valid() || ::fsync(directory.get()) != 0)
     return fail(os_error(code, "cannot fsync the directory of", path));
   return {};
+}
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 Result<void> make_directory(const std::string& path, mode_t mode) {

@@ -43,6 +43,8 @@ Result<Bytes> read_file(const std::string& path, std::size_t limit, Code code = 
 // The same for what must be wiped (a PIN, a secret): no copy is left behind. `path` "-" is standard
 // input. Refuses more than `limit` bytes.
 Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit);
+// The second half of that.
+Result<SecretBytes> read_open_secret(int fd, const std::string& path, std::size_t limit);
 // The two halves of read_file(), for who judges the open file before reading it: what a path leads
 // to may be another file at the second look. `path` is for sentences.
 Result<OwnedFd> open_regular_file(const std::string& path, Code code = Code::usage);
@@ -54,6 +56,8 @@ Result<void> write_file_atomic(const std::string& path, ByteView bytes, mode_t m
                                Code code = Code::usage);
 // Every byte, across short writes and EINTR.
 Result<void> write_all(int fd, ByteView bytes, Code code, std::string_view what);
+// "." for a path without a slash.
+std::string directory_of(const std::string& path);
 // As mkdir -p for the last component only; an existing directory is fine.
 Result<void> make_directory(const std::string& path, mode_t mode);
 

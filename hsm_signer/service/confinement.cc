@@ -1,15 +1,8 @@
 #include "hsm_signer/service/confinement.h"
 
-#include <filesystem>
+#include "hsm_signer/base/os.h"
 
 namespace hsm::service {
-namespace {
-
-std::string directory_of(const std::string& file) {
-  return std::filesystem::path{file}.parent_path().string();
-}
-
-}  // namespace
 
 confine::Confinement confinement_of(const SignerConfig& config) {
   using confine::Calls;

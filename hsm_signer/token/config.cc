@@ -72,9 +72,7 @@ class Reader {
   }
 
   Result<std::optional<std::vector<std::string>>> directories(std::string_view key) {
-    const std::vector<std::string> keys = table_.keys();
-    if (std::find(keys.begin(), keys.end(), key) == keys.end())
-      return std::optional<std::vector<std::string>>{};
+    if (!table_.has(key)) return std::optional<std::vector<std::string>>{};
     TRY(std::vector<std::string> paths, table_.texts(key));
     for (std::string& path : paths) {
       if (path.empty()) return table_.refuse(key, "must name directories");

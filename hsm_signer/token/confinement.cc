@@ -9,10 +9,6 @@ namespace {
 
 using confine::Calls;
 
-std::string directory_of(const std::string& file) {
-  return std::filesystem::path{file}.parent_path().string();
-}
-
 // The first object is the program. Its PT_INTERP names the loader that the kernel starts with it.
 int find_loader(dl_phdr_info* info, std::size_t, void* found) {
   for (int i = 0; i < info->dlpi_phnum; ++i) {

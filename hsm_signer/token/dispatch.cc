@@ -73,9 +73,17 @@ Result<void> Dispatcher::reply(const wire::FrameView& frame, const Result<Messag
 Result<void> Dispatcher::refuse(const wire::FrameView& frame, const Error& error, Bytes& out) {
   if (error.ck_rv != 0) log(Level::warning, "token_call_failed", error.sentence());
   const Remedy helps = remedy(host_.profile.exceptions, error.ck_rv);
-  if (health_ == Health::sound && ends_the_worker(helps))
-    health_ = helps == Remedy::log_in_again ? Health::lost_login : Health::lost_module;
+  if (ends_the_worker(helps))
+    turn(helps == Remedy::log_in_again ? Health::lost_login : Health::lost_module,
+         error.sentence());
   return wire::encode(out, wire::Type::error, frame.id(), wire::to_failure(error));
+}
+
+// What came first is why.
+void Dispatcher::turn(Health health, std::string complaint) {
+  if (health_ != Health::sound) return;
+  health_ = health;
+  complaint_ = std::move(complaint);
 }
 
 Result<void> Dispatcher::greet(const wire::FrameView& frame, Bytes& out) {
@@ -106,13 +114,10 @@ Result<void> Dispatcher::is_fit_for(const Ceiling& ceiling) const {
 // A module that begins to give wrong MACs says CKR_OK with each. What the token made since the last
 // canary may have been wrong and has left: the exchange refuses it.
 Result<void> Dispatcher::canary(const KeyRef& key) {
-  if (++since_canary_ < host_.profile.canary_every) return {};
-  since_canary_ = 0;
-  auto sang = host_.vault.canary(key);
+  auto sang = host_.vault.canary(key, host_.profile.canary_every);
   // With a CK_RV the token has said no; without one it has signed wrongly.
   if (sang || sang.error().code != Code::quarantined || sang.error().ck_rv != 0) return sang;
-  health_ = Health::wrong_macs;
-  log(Level::error, "canary_failed", sang.error().sentence());
+  turn(Health::wrong_macs, sang.error().sentence());
   return fail(Code::token_unavailable, "the token signs wrongly and is taken out of service",
               sang.error().detail);
 }
@@ -188,7 +193,11 @@ Result<void> Dispatcher::import(const wire::FrameView& frame, Bytes& out) {
   const auto blob = wire::WrappedKey::decode(request.blob);
   if (!blob) return refuse(frame, blob.error(), out);
   auto imported = is_fit_for(host_.ceilings.of(request.label));
-  if (imported) imported = host_.vault.import({request.label, request.cka_id}, *blob);
+  if (imported) {
+    // OpenSSL does not wipe all that it decrypts; the end of the process does.
+    if (host_.vault.decrypted_by() == "host") turn(Health::spent, "a secret was decrypted");
+    imported = host_.vault.import({request.label, request.cka_id}, *blob);
+  }
   if (!imported) return refuse(frame, imported.error(), out);
   const std::string by{host_.vault.decrypted_by()};
   log(Level::notice, "key_imported", request.label + ", decrypted by the " + by);

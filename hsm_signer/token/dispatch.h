@@ -59,8 +59,11 @@ class Dispatcher {
     lost_login,   // Only a fresh process mends it; the token can still be told goodbye.
     lost_module,  // Only a fresh process mends it.
     wrong_macs,   // The token signs wrongly: nobody may ask it any more.
+    spent,        // A secret was decrypted here; freed memory may still hold it.
   };
   Health health() const { return health_; }
+  // Why it is not sound.
+  const std::string& complaint() const { return complaint_; }
   bool wants_replacement() const { return health_ != Health::sound; }
   // Whether the token has signed for it.
   bool has_signed() const { return ledger_.counter() > 0; }
@@ -89,6 +92,7 @@ class Dispatcher {
   Result<wire::MacAnswer> judged_mac(const wire::MacRequest& request);
   Result<void> is_fit_for(const Ceiling& ceiling) const;
   Result<void> canary(const KeyRef& key);
+  void turn(Health health, std::string complaint);
   Result<wire::CheckpointSignature> judged_checkpoint(const std::string& text);
   template <class Message>
   Result<void> reply(const wire::FrameView& frame, const Result<Message>& result, Bytes& out);
@@ -97,8 +101,8 @@ class Dispatcher {
   Host host_;
   Ledger ledger_;
   bool greeted_ = false;
-  std::uint32_t since_canary_ = 0;
   Health health_ = Health::sound;
+  std::string complaint_;
 };
 
 }  // namespace hsm::token

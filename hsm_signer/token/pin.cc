@@ -20,17 +20,17 @@ Result<std::string> parse_pin_source(const std::string& source) {
 }
 
 Result<Pin> read_pin(const std::string& path) {
-  TRY(SecretFile file, read_secret_file(path, "PIN file", kLongest + 1));  // A newline.
-  std::size_t size = file.size;
-  if (size > 0 && file.bytes.view()[size - 1] == '\n') --size;
+  TRY(const SecretBytes file, read_private_file(path, "PIN file", kLongest + 1));  // A newline.
+  std::size_t size = file.size();
+  if (size > 0 && file.view()[size - 1] == '\n') --size;
   if (size == 0) return fail(Code::usage, "the PIN file is empty", path);
   if (size > kLongest) return fail(Code::usage, "the PIN is too long", path);
-  const ByteView pin = file.bytes.view().first(size);
+  const ByteView pin = file.view().first(size);
   if (std::find(pin.begin(), pin.end(), 0) != pin.end())
     return fail(Code::usage, "the PIN holds a NUL byte", path);
-  file.bytes.span()[size] = 0;
-  file.bytes.truncate(size + 1);
-  return Pin{std::move(file.bytes)};
+  SecretBytes ended{size + 1};
+  std::copy(pin.begin(), pin.end(), ended.span().begin());
+  return Pin{std::move(ended)};
 }
 
 }  // namespace hsm::token

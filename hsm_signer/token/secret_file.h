@@ -11,12 +11,8 @@ namespace hsm::token {
 
 // At most `limit` bytes of a regular file that belongs to root or to this process's user and that
 // nobody else can read or write; its own group may read it. `is` names the file in errors, all of
-// them usage: "PIN file". The buffer has one byte more than was read, a zero.
-struct SecretFile {
-  SecretBytes bytes;
-  std::size_t size;
-};
-Result<SecretFile> read_secret_file(const std::string& path, std::string_view is,
-                                    std::size_t limit);
+// them usage: "PIN file".
+Result<SecretBytes> read_private_file(const std::string& path, std::string_view is,
+                                      std::size_t limit);
 
 }  // namespace hsm::token

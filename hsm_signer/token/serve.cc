@@ -74,7 +74,15 @@ bool StopSignal::readable(int fd, int timeout_ms) const {
   for (;;) {
     if (came()) return false;
     const int ready = ::ppoll(&watched, 1, timeout_ms < 0 ? nullptr : &timeout, &unblocked_);
-    if (ready > 0) return true;
+    if (ready > 0) {
+      // Where something is ready ppoll() looks at no signal, and under load something always is.
+      sigset_t pending;
+      ::sigpending(&pending);
+      if (::sigismember(&pending, SIGTERM) == 0 && ::sigismember(&pending, SIGINT) == 0)
+        return true;
+      stop_came = 1;
+      return false;
+    }
     if (ready == 0 || errno != EINTR) return false;
   }
 }

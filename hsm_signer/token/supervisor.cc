@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <deque>
@@ -22,6 +23,7 @@
 #include "hsm_signer/token/pin.h"
 #include "hsm_signer/token/spawn.h"
 #include "hsm_signer/token/status.h"
+#include "hsm_signer/token/wrap_key.h"
 #include "hsm_signer/wire/hello.h"
 
 namespace hsm::token {
@@ -32,6 +34,7 @@ constexpr std::size_t kRefusedKept = 32;
 constexpr std::chrono::milliseconds kGrace = 3s;  // Between SIGTERM and SIGKILL for workers.
 constexpr std::chrono::milliseconds kOrphanPatience = 10s;
 constexpr std::chrono::milliseconds kOrphanPause = 20ms;
+constexpr std::chrono::milliseconds kAcceptPause = 100ms;
 
 Result<OwnedFd> lock_state(const std::string& directory) {
   const std::string path = directory + "/lock";
@@ -190,7 +193,7 @@ void Supervisor::take_out(const std::string& sentence) {
   log(Level::alert, "token_taken_out",
       sentence + "; nothing is signed until hsm-tokend is restarted");
   fleet_.taken_out(sentence);
-  signal_all(SIGTERM);
+  signal_all(SIGKILL);  // Nothing more leaves that it has signed.
 }
 
 void Supervisor::read_status(Fleet::Slot slot) {
@@ -220,6 +223,7 @@ void Supervisor::reap() {
     Process& process = processes_[slot];
     int how = 0;
     if (process.pid == 0 || ::waitpid(process.pid, &how, WNOHANG) != process.pid) continue;
+    process.pid = 0;                                // It may be another's by now.
     if (process.status.valid()) read_status(slot);  // Its last word may not have been read.
     process = {};
     const int exited = WIFEXITED(how) ? WEXITSTATUS(how) : kExitFailed;
@@ -251,7 +255,12 @@ void Supervisor::refuse(Role role) {
   const auto refusal = fleet_.refusal(role);
   if (!refusal) return;
   OwnedFd connection{::accept4(listener_of(role), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
-  if (!connection.valid()) return;
+  if (!connection.valid()) {
+    // Whatever is lacking, the listener stays readable.
+    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+      std::this_thread::sleep_for(kAcceptPause);
+    return;
+  }
   const auto peer = peer_of(connection.get());
   const auto& uids = role == Role::signing ? config_.clients : config_.admin_clients;
   if (!peer || std::find(uids.begin(), uids.end(), peer->uid) == uids.end()) return;
@@ -333,6 +342,8 @@ Result<void> check(const Config& config) {
   TRY_VOID(lock_down(LockMemory::yes));
   TRY_VOID(Ceilings::load(config.ceilings, config.mode));
   TRY_VOID(read_pin(config.pin_file));
+  if (config.profile->way == SecretWay::decrypted_in_host)
+    TRY_VOID(wrap_key_in_file(config.wrap_private));
   return check_module_writes(config);
 }
 

@@ -52,6 +52,8 @@ Result<std::vector<TokenVault::Seen>> TokenVault::scan() const {
   Template match;
   match.number(CKA_CLASS, CKO_SECRET_KEY).flag(CKA_TOKEN, true);
   TRY(const auto handles, session_.find(match));
+  // Without its login a token shows no private object, and says nothing.
+  TRY_VOID(session_.sees_private_objects());
   std::vector<Seen> seen;
   for (const CK_OBJECT_HANDLE handle : handles) {
     auto label = name_part(handle, CKA_LABEL);
@@ -94,10 +96,8 @@ Result<CK_OBJECT_HANDLE> TokenVault::locate(const ObjectName& object) const {
   if (relatives > 1)
     return fail(Code::quarantined, "two objects of the token share a label or a CKA_ID",
                 shown(object));
-  if (found == nullptr) {
-    TRY_VOID(session_.sees_private_objects());
+  if (found == nullptr)
     return fail(Code::key_not_active, "the token holds no such key", shown(object));
-  }
   return found->handle;
 }
 
@@ -113,19 +113,32 @@ Result<wire::KeyCheckValue> TokenVault::key_check_of(CK_OBJECT_HANDLE handle) co
   return value;
 }
 
-Result<CK_OBJECT_HANDLE> TokenVault::proven(const KeyRef& key) {
+Result<TokenVault::Proven*> TokenVault::proven(const KeyRef& key) {
   if (const auto known = proven_.find(key.object.label);
       known != proven_.end() && known->second.key.object == key.object &&
       equal_constant_time(known->second.key.key_check, key.key_check))
-    return known->second.handle;
+    return &known->second;
   proven_.erase(key.object.label);
   TRY(const CK_OBJECT_HANDLE handle, locate(key.object));
   TRY(const wire::KeyCheckValue value, key_check_of(handle));
   if (!equal_constant_time(value, key.key_check))
     return fail(Code::quarantined, "the key in the token is not the one that was registered",
                 shown(key.object));
-  proven_.emplace(key.object.label, Proven{key, handle});
-  return handle;
+  return &proven_.emplace(key.object.label, Proven{key, handle}).first->second;
+}
+
+template <class Call>
+auto TokenVault::with_key(const KeyRef& key, Call call) -> decltype(call(CK_OBJECT_HANDLE{})) {
+  for (bool again = true;; again = false) {
+    TRY(const Proven* known, proven(key));
+    auto result = call(known->handle);
+    if (result || !again) return result;
+    const Remedy helps = remedy_of(result.error());
+    if (helps == Remedy::find_again)
+      forget(key.object);
+    else if (helps != Remedy::retry)
+      return result;
+  }
 }
 
 Result<void> TokenVault::find(const KeyRef& key) {
@@ -134,26 +147,23 @@ Result<void> TokenVault::find(const KeyRef& key) {
 }
 
 Result<Mac> TokenVault::mac(const KeyRef& key, ByteView message) {
-  for (bool again = true;; again = false) {
-    TRY(const CK_OBJECT_HANDLE handle, proven(key));
-    auto mac = session_.hmac_sha384(handle, message);
-    if (mac || !again) return mac;
-    const Remedy helps = remedy_of(mac.error());
-    if (helps == Remedy::find_again)
-      forget(key.object);
-    else if (helps != Remedy::retry)
-      return mac;
-  }
+  return with_key(key,
+                  [&](CK_OBJECT_HANDLE handle) { return session_.hmac_sha384(handle, message); });
 }
 
-Result<void> TokenVault::canary(const KeyRef& key) {
-  TRY(const CK_OBJECT_HANDLE handle, proven(key));
-  auto value = key_check_of(handle);
+Result<void> TokenVault::canary(const KeyRef& key, std::uint32_t every) {
+  TRY(Proven * known, proven(key));
+  if (++known->signed_since < every) return {};
+  auto value = with_key(key, [&](CK_OBJECT_HANDLE handle) { return key_check_of(handle); });
   // The key is whole, for it has proved itself: what the token says against it now may pass.
   if (!value && value.error().ck_rv != 0) value.error().code = Code::token_unavailable;
   if (!value) return fail(std::move(value).error());
-  if (equal_constant_time(*value, key.key_check)) return {};
-  return fail(Code::quarantined, "a key that signed rightly signs wrongly now", shown(key.object));
+  if (!equal_constant_time(*value, key.key_check))
+    return fail(Code::quarantined, "a key that signed rightly signs wrongly now",
+                shown(key.object));
+  TRY(known, proven(key));  // It may have been found again.
+  known->signed_since = 0;
+  return {};
 }
 
 Result<wire::KeyCheckValue> TokenVault::key_check(const ObjectName& object) {

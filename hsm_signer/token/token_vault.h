@@ -20,7 +20,7 @@ class TokenVault final : public Vault {
   Result<std::vector<ObjectName>> list() override;
   Result<void> find(const KeyRef& key) override;
   Result<Mac> mac(const KeyRef& key, ByteView message) override;
-  Result<void> canary(const KeyRef& key) override;
+  Result<void> canary(const KeyRef& key, std::uint32_t every) override;
   Result<wire::KeyCheckValue> key_check(const ObjectName& object) override;
   void forget(const ObjectName& object) override;
   Result<void> import(const ObjectName& object, const wire::WrappedKey& blob) override;
@@ -37,13 +37,17 @@ class TokenVault final : public Vault {
   struct Proven {
     KeyRef key;
     CK_OBJECT_HANDLE handle;
+    std::uint32_t signed_since = 0;  // It last proved itself.
   };
   // CKA_LABEL or CKA_ID; empty where an object keeps it to itself.
   Result<Bytes> name_part(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE_TYPE type) const;
   // One search for all: SoftHSM takes as long for one key as for every key.
   Result<std::vector<Seen>> scan() const;
   Result<CK_OBJECT_HANDLE> locate(const ObjectName& object) const;
-  Result<CK_OBJECT_HANDLE> proven(const KeyRef& key);
+  Result<Proven*> proven(const KeyRef& key);
+  // `call` on the key's handle, with what helps after its CK_RV.
+  template <class Call>
+  auto with_key(const KeyRef& key, Call call) -> decltype(call(CK_OBJECT_HANDLE{}));
   Result<CK_OBJECT_HANDLE> make_key(const ObjectName& object, const wire::WrappedKey& blob) const;
   Result<void> check_imported(CK_OBJECT_HANDLE handle, const ObjectName& object,
                               const wire::WrappedKey& blob) const;

@@ -65,13 +65,15 @@ class Worker {
 
   // Up to the point where a connection can be served.
   Result<void> prepare();
+  // Says goodbye to the token where it listens; what to exit with after `error`.
+  int leave(const Error& error);
   // Serves one; what to exit with.
   Result<int> run(const StopSignal& stop);
 
  private:
   Result<void> open_token();
   Result<void> publish_keys();
-  Result<std::unique_ptr<WrapKey>> wrap_key() const;
+  Result<std::unique_ptr<WrapKey>> wrap_key_outside() const;
   Result<wire::Info> info() const;
   Result<void> serve_one(Dispatcher& dispatcher, const StopSignal& stop);
 
@@ -83,6 +85,7 @@ class Worker {
   std::optional<Rates> rates_;
   std::optional<Cryptoki> cryptoki_;
   std::optional<TokenAccess> access_;
+  bool logged_in_ = false;
   std::optional<TokenServiceKeys> service_keys_;
   std::unique_ptr<WrapKey> wrap_key_;
   std::optional<TokenVault> vault_;
@@ -95,6 +98,7 @@ Result<void> Worker::open_token() {
   access_.emplace(std::move(access));
   TRY(const Pin pin, read_pin(config_.pin_file));
   TRY_VOID(access_->login(pin));
+  logged_in_ = true;
   service_keys_.emplace(*cryptoki_, *access_, *config_.profile);
   return {};
 }
@@ -107,10 +111,11 @@ Result<void> Worker::publish_keys() {
   return publish(config_.wrap_public, public_key_pem(wrap));
 }
 
-Result<std::unique_ptr<WrapKey>> Worker::wrap_key() const {
+// Null for a key that is in the token.
+Result<std::unique_ptr<WrapKey>> Worker::wrap_key_outside() const {
   if (role_ != Role::admin) return no_wrap_key("a signing worker imports nothing");
-  TRY(Bytes wrap, access_->wrap_public_key());
-  return wrap_key_for(*config_.profile, std::move(wrap), config_.wrap_private);
+  if (config_.profile->way == SecretWay::unwrapped_in_token) return std::unique_ptr<WrapKey>{};
+  return wrap_key_for(*config_.profile, {}, config_.wrap_private);
 }
 
 Result<void> Worker::prepare() {
@@ -119,10 +124,14 @@ Result<void> Worker::prepare() {
   ceilings_.emplace(std::move(ceilings));
   TRY(Rates rates, Rates::open(config_.state_dir + "/rates"));
   rates_.emplace(std::move(rates));
+  TRY(wrap_key_, wrap_key_outside());
   TRY_VOID(open_token());
   if (role_ == Role::admin) TRY_VOID(service_keys_->ensure());
   TRY_VOID(access_->load_service_keys(*config_.profile));
-  TRY(wrap_key_, wrap_key());
+  if (!wrap_key_) {
+    TRY(Bytes public_der, access_->wrap_public_key());
+    wrap_key_ = wrap_key_in_token(std::move(public_der));
+  }
   if (role_ == Role::admin) TRY_VOID(publish_keys());
   TRY(Session session, Session::open(*cryptoki_, access_->slot()));
   vault_.emplace(std::move(session), *config_.profile, *wrap_key_);
@@ -154,8 +163,18 @@ Result<void> Worker::serve_one(Dispatcher& dispatcher, const StopSignal& stop) {
   };
   if (const auto served = serve(connection->get(), dispatcher, stop, first_signature); !served)
     log(Level::warning, "connection_closed", served.error().sentence());
-  if (dispatcher.health() != Dispatcher::Health::wrong_macs) return {};
-  return send_status(kStatusFd, {WorkerStatus::Kind::wrong_macs, "a key check failed"});
+  switch (dispatcher.health()) {
+    case Dispatcher::Health::wrong_macs:
+      return send_status(kStatusFd, {WorkerStatus::Kind::wrong_macs, dispatcher.complaint()});
+    case Dispatcher::Health::lost_login:
+    case Dispatcher::Health::lost_module:
+      log(Level::error, "worker_failed", "a fresh worker is wanted: " + dispatcher.complaint());
+      return send_status(kStatusFd, {WorkerStatus::Kind::failed, dispatcher.complaint()});
+    case Dispatcher::Health::sound:
+    case Dispatcher::Health::spent:
+      break;
+  }
+  return {};
 }
 
 Result<int> Worker::run(const StopSignal& stop) {
@@ -171,12 +190,18 @@ Result<int> Worker::run(const StopSignal& stop) {
                              .info = std::move(description)}};
   TRY_VOID(send_status(kStatusFd, {WorkerStatus::Kind::ready, {}}));
   TRY_VOID(serve_one(dispatcher, stop));
-  if (dispatcher.health() == Dispatcher::Health::lost_module)
-    return fail(Code::token_unavailable, "the token failed; a fresh worker is wanted");
+  const Dispatcher::Health health = dispatcher.health();
+  if (health == Dispatcher::Health::lost_module) return kExitFailed;
   access_->logout();
-  if (dispatcher.wants_replacement())
-    log(Level::error, "worker_failed", "the token failed; a fresh worker is wanted");
-  return dispatcher.wants_replacement() ? kExitLoggedOut : kExitServed;
+  const bool served = health == Dispatcher::Health::sound || health == Dispatcher::Health::spent;
+  return served ? kExitServed : kExitLoggedOut;
+}
+
+int Worker::leave(const Error& error) {
+  const bool listens = remedy(config_.profile->exceptions, error.ck_rv) != Remedy::re_initialise;
+  if (!logged_in_ || !listens) return kExitFailed;
+  access_->logout();
+  return kExitLoggedOut;
 }
 
 WorkerStatus status_of(const Error& error) {
@@ -198,8 +223,9 @@ Result<int> worker_main(Role role) {
   // failed.
   Worker& worker = *new Worker{role, std::move(config), std::move(timer)};
   if (auto prepared = worker.prepare(); !prepared) {
+    log(Level::error, "worker_failed", prepared.error().sentence());
     TRY_VOID(send_status(kStatusFd, status_of(prepared.error())));
-    return fail(prepared.error());
+    return worker.leave(prepared.error());
   }
   return worker.run(stop);
 }
@@ -207,6 +233,8 @@ Result<int> worker_main(Role role) {
 }  // namespace
 
 void run_worker(Role role) {
+  ::prctl(PR_SET_NAME,
+          "hsm-tokend");  // Started from a descriptor, it would be called by its number.
   set_log_name("hsm-tokend worker");
   const auto ended = worker_main(role);
   if (!ended) log(Level::error, "worker_failed", ended.error().sentence());

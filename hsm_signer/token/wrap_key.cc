@@ -110,14 +110,14 @@ std::unique_ptr<WrapKey> wrap_key_in_token(Bytes public_der) {
 }
 
 Result<std::unique_ptr<WrapKey>> wrap_key_in_file(const std::string& path) {
-  TRY(const SecretFile file, read_secret_file(path, "wrap key file", kFileLimit));
+  TRY(const SecretBytes file, read_private_file(path, "wrap key file", kFileLimit));
   EVP_PKEY* read = nullptr;
   const std::unique_ptr<OSSL_DECODER_CTX, decltype(&OSSL_DECODER_CTX_free)> decoder{
       OSSL_DECODER_CTX_new_for_pkey(&read, "PEM", "PrivateKeyInfo", "RSA", EVP_PKEY_KEYPAIR,
                                     nullptr, nullptr),
       &OSSL_DECODER_CTX_free};
-  const unsigned char* at = file.bytes.view().data();
-  std::size_t left = file.size;
+  const unsigned char* at = file.view().data();
+  std::size_t left = file.size();
   const bool decoded = decoder && OSSL_DECODER_from_data(decoder.get(), &at, &left) == 1;
   Key key{read, &EVP_PKEY_free};
   if (!decoded || !key)

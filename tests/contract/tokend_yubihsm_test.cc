@@ -18,6 +18,7 @@ namespace {
 using test::TokenClient;
 using test::TokenHost;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const ObjectName kKey{"desk-a.funds.v1", 1};
 constexpr std::string_view kSecret = "1234abcd";
@@ -89,10 +90,23 @@ TEST_F(TokendYubiHsm, RefusesABlobForAnotherKeyAndADamagedOne) {
               ErrorIs(Code::usage, HasSubstr("does not unwrap")));
   auto lying = *wire::wrap(*canonical, pem->pem);
   lying.key_check[0] ^= 1;
-  EXPECT_THAT(admin.ask<wire::Imported>(
+  EXPECT_THAT(host_.admin().ask<wire::Imported>(
                   wire::Import{.label = kKey.label, .cka_id = 1, .blob = lying.encode()}),
               ErrorIs(Code::usage, HasSubstr("destroyed")));
-  EXPECT_EQ(admin.ask<wire::ObjectList>(wire::ListObjects{})->total, 0U);
+  EXPECT_EQ(host_.admin().ask<wire::ObjectList>(wire::ListObjects{})->total, 0U);
+}
+
+// OpenSSL frees the padded secret that it decrypted without wiping it.
+TEST_F(TokendYubiHsm, DecryptsOneSecretInAProcessAndEndsIt) {
+  host_.start();
+  TokenClient admin = host_.admin();
+  const auto pem = admin.ask<wire::PublicKeyAnswer>(wire::WrapKeyQuery{});
+  const auto canonical = wire::canonical_secret(SecretBytes::copy_of(as_bytes(kSecret)));
+  const auto blob = *wire::wrap(*canonical, pem->pem);
+  const wire::Import import{.label = kKey.label, .cka_id = 1, .blob = blob.encode()};
+  ASSERT_THAT(admin.ask<wire::Imported>(import), Succeeds());
+  EXPECT_THAT(admin.ask<wire::ObjectList>(wire::ListObjects{}), Not(Succeeds()));
+  EXPECT_EQ(host_.admin().ask<wire::ObjectList>(wire::ListObjects{})->total, 1U);
 }
 
 TEST_F(TokendYubiHsm, DoesNotStartWithoutItsWrapKeyFileAndSaysHowToMakeOne) {

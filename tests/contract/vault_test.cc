@@ -45,7 +45,7 @@ class VaultContract : public Deviating, public ::testing::WithParamInterface<std
   void expect_found_by_key_check(const Result<Mac>& mac, const ObjectName& object) {
     ASSERT_THAT(mac, Succeeds());
     EXPECT_EQ(*mac, hmac_sha384(as_bytes(kOther), message_));
-    EXPECT_THAT(vault().canary(ref(object, kSecret)), ErrorIs(Code::quarantined));
+    EXPECT_THAT(vault().canary(ref(object, kSecret), 1), ErrorIs(Code::quarantined));
   }
 
   std::unique_ptr<Bench> bench_;

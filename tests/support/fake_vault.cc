@@ -24,6 +24,7 @@ struct FakeVault::Impl {
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> wrap{EVP_RSA_gen(3072), &EVP_PKEY_free};
   std::vector<Object> objects{};
   std::map<std::string, std::pair<KeyRef, int>> proven{};
+  std::map<std::string, std::uint32_t> signed_since{};
   std::optional<Error> next{};
   int last_handle = 0;
   bool lies = false;
@@ -122,8 +123,11 @@ Result<Mac> FakeVault::mac(const KeyRef& key, ByteView message) {
   return impl_->sign(*object, message);
 }
 
-Result<void> FakeVault::canary(const KeyRef& key) {
+Result<void> FakeVault::canary(const KeyRef& key, std::uint32_t every) {
   TRY(const auto* object, impl_->prove(key));
+  std::uint32_t& since = impl_->signed_since[key.object.label];
+  if (++since < every) return {};
+  since = 0;
   if (impl_->key_check(*object) == key.key_check) return {};
   return fail(Code::quarantined, "a key that signed rightly signs wrongly now", key.object.label);
 }

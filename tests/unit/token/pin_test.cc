@@ -56,7 +56,7 @@ TEST_F(PinFile, RefusesWhatIsNoPin) {
   EXPECT_THAT(read(""), ErrorIs(Code::usage, HasSubstr("empty")));
   EXPECT_THAT(read("\n"), ErrorIs(Code::usage, HasSubstr("empty")));
   EXPECT_THAT(read(std::string(256, '1')), ErrorIs(Code::usage, HasSubstr("too long")));
-  EXPECT_THAT(read(std::string(5'000'000, '1')), ErrorIs(Code::usage, HasSubstr("too long")));
+  EXPECT_THAT(read(std::string(5'000'000, '1')), ErrorIs(Code::usage, HasSubstr("too large")));
   EXPECT_THAT(read(std::string_view{"12\0"
                                     "34",
                                     5}),

@@ -71,7 +71,7 @@ TEST_F(WrapKeyFile, RefusesWhatIsNoPrivateKeyOrAsksForAPassphrase) {
   for (const std::string& content : {std::string{}, std::string{"no key"},
                                      pem_of(rsa.get(), "1234"), pem_of(rsa.get()).substr(0, 400)})
     EXPECT_THAT(read(content), ErrorIs(Code::usage, HasSubstr("openssl genpkey")));
-  EXPECT_THAT(read(std::string(20'000, 'x')), ErrorIs(Code::usage, HasSubstr("too long")));
+  EXPECT_THAT(read(std::string(20'000, 'x')), ErrorIs(Code::usage, HasSubstr("too large")));
   EXPECT_THAT(wrap_key_in_file(dir_ / "absent"), ErrorIs(Code::usage, HasSubstr("cannot open")));
 }
 
