@@ -70,10 +70,10 @@ constexpr std::array kFiles{
     Rule{"faccessat2"}, Rule{"readlink"},   Rule{"readlinkat"}, Rule{"getcwd"},
     Rule{"getdents"},   Rule{"getdents64"}, Rule{"mkdir"},      Rule{"mkdirat"},
     Rule{"rmdir"},      Rule{"unlink"},     Rule{"unlinkat"},   Rule{"rename"},
-    Rule{"renameat"},   Rule{"renameat2"},  Rule{"truncate"},   Rule{"ftruncate"},
-    Rule{"fallocate"},  Rule{"fsync"},      Rule{"fdatasync"},  Rule{"flock"},
-    Rule{"fadvise64"},  Rule{"statfs"},     Rule{"fstatfs"},    Rule{"umask"},
-    Rule{"fchmod"},     Rule{"fchown"},     Rule{"utimensat"},  Rule{"utimes"}};
+    Rule{"renameat"},   Rule{"renameat2"},  Rule{"ftruncate"},  Rule{"fallocate"},
+    Rule{"fsync"},      Rule{"fdatasync"},  Rule{"flock"},      Rule{"fadvise64"},
+    Rule{"statfs"},     Rule{"fstatfs"},    Rule{"umask"},      Rule{"fchmod"},
+    Rule{"fchown"},     Rule{"utimensat"},  Rule{"utimes"}};
 
 constexpr std::array kLocalSockets{
     equal("socket", 0, AF_UNIX), Rule{"connect"}, Rule{"bind"}, Rule{"listen"}, Rule{"accept"},

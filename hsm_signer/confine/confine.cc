@@ -73,7 +73,8 @@ Result<void> confine(const Confinement& confinement) {
   TRY(const std::string files, limit_files(confinement));
   const Result<void> limited = limit_calls(confinement);
   if (!limited && confinement.violation == Violation::fatal) return limited;
-  if (!limited) log(Level::warning, "not_confined", limited.error().sentence());
+  if (!limited)
+    log(Level::warning, "not_confined", limited.error().sentence() + "; files: " + files);
   if (limited && confinement.announce)
     log(Level::notice, "confined",
         "seccomp, violations " + std::string{name(confinement.violation)} + "; " + files);
@@ -84,6 +85,7 @@ Result<void> forbid_new_code(Violation violation) {
   if (kSanitized) return {};
   const Result<void> forbidden = load_no_new_code(violation);
   if (!forbidden && violation == Violation::fatal) return forbidden;
+  if (!forbidden) log(Level::warning, "not_confined", forbidden.error().sentence());
   return {};
 }
 
