@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client_shim/core/client.h"
+#include "hsm_signer/ctl/context.h"
 #include "hsm_signer/wire/admin.h"
 
 namespace hsm::ctl {
@@ -31,5 +32,9 @@ inline Result<void> change_version(client::Client& admin, wire::Type type, const
 
 // Every version of `key`, or of all keys where it is empty. The signer pages.
 Result<std::vector<wire::VersionItem>> list_versions(client::Client& admin, const std::string& key);
+
+// Retires the version at the signer, destroys its object in the token, registers it as destroyed.
+Result<void> destroy_version(Context& context, client::Client& admin,
+                             const wire::VersionItem& item);
 
 }  // namespace hsm::ctl

@@ -67,20 +67,6 @@ Result<void> confirm(const std::string& question) {
   return fail(Code::usage, "nothing was destroyed");
 }
 
-// Retired at the signer first: all workers forget it before it goes (PKCS #11 says nothing about
-// handles of destroyed objects in use).
-Result<void> destroy_version(Context& context, client::Client& admin,
-                             const wire::VersionItem& item) {
-  TRY(const TokenConfig token, context.token(item.token));
-  // First of all: a key that cannot be destroyed now is not to be taken out of use.
-  TRY(client::Client token_admin, context.token_admin(token));
-  if (item.state != name(VersionState::retired))
-    TRY_VOID(change_version(admin, wire::Type::forget_key, item.key, item.version));
-  const wire::ObjectRef ref{.label = key_label(item.key, item.version), .cka_id = item.cka_id};
-  TRY_VOID(token_admin.call<wire::Done>(wire::Type::destroy, ref));
-  return change_version(admin, wire::Type::destroyed_key, item.key, item.version);
-}
-
 Result<std::vector<wire::VersionItem>> versions_to_destroy(client::Client& admin,
                                                            const KeyOptions& options) {
   TRY(std::vector<wire::VersionItem> versions, list_versions(admin, options.name));
@@ -98,6 +84,20 @@ Result<std::vector<wire::VersionItem>> versions_to_destroy(client::Client& admin
 }
 
 }  // namespace
+
+// Retired at the signer first: all workers forget it before it goes (PKCS #11 says nothing about
+// handles of destroyed objects in use).
+Result<void> destroy_version(Context& context, client::Client& admin,
+                             const wire::VersionItem& item) {
+  TRY(const TokenConfig token, context.token(item.token));
+  // First of all: a key that cannot be destroyed now is not to be taken out of use.
+  TRY(client::Client token_admin, context.token_admin(token));
+  if (item.state != name(VersionState::retired))
+    TRY_VOID(change_version(admin, wire::Type::forget_key, item.key, item.version));
+  const wire::ObjectRef ref{.label = key_label(item.key, item.version), .cka_id = item.cka_id};
+  TRY_VOID(token_admin.call<wire::Done>(wire::Type::destroy, ref));
+  return change_version(admin, wire::Type::destroyed_key, item.key, item.version);
+}
 
 Result<std::vector<wire::VersionItem>> list_versions(client::Client& admin,
                                                      const std::string& key) {

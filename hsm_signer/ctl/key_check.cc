@@ -95,18 +95,13 @@ Result<std::string> destroy_object(Context& context, client::Client& admin,
 // The workers are asked once more, as late as can be. Empty when they no longer speak against it.
 Result<std::string> destroy_half(Context& context, client::Client& admin,
                                  const KeyFinding& finding) {
-  TRY(const TokenConfig token, context.token(finding.token));
-  TRY(client::Client connection, context.token_admin(token));
   TRY(const std::vector<wire::VersionItem> versions, ask_workers(admin, finding.key));
-  const bool still = std::any_of(versions.begin(), versions.end(), [&](const auto& item) {
+  const auto still = std::find_if(versions.begin(), versions.end(), [&](const auto& item) {
     return item.version == finding.version && is_quarantined(item) &&
            item.state == name(VersionState::staged);
   });
-  if (!still) return std::string{};
-  TRY_VOID(change_version(admin, wire::Type::forget_key, finding.key, finding.version));
-  const wire::ObjectRef ref{.label = finding.label, .cka_id = finding.cka_id};
-  TRY_VOID(connection.call<wire::Done>(wire::Type::destroy, ref));
-  TRY_VOID(change_version(admin, wire::Type::destroyed_key, finding.key, finding.version));
+  if (still == versions.end()) return std::string{};
+  TRY_VOID(destroy_version(context, admin, *still));
   return std::string{"destroyed in the token, registered as destroyed"};
 }
 
@@ -176,12 +171,15 @@ Result<void> key_check(Context& context, const KeyOptions& options) {
   TRY(const Looked looked, look_into_tokens(context));
   TRY(const std::vector<wire::VersionItem> versions, checked_versions(admin, options.name));
   Tally tally;
-  for (const KeyFinding& finding : compare(versions, looked.tokens, options.name)) {
-    std::string mended;
-    if (options.mend) {
-      TRY(mended, mend(context, admin, finding, options.yes));
+  for (KeyFinding& finding : compare(versions, looked.tokens, options.name)) {
+    Result<std::string> mended;
+    if (options.mend) mended = mend(context, admin, finding, options.yes);
+    // The others may well be mended.
+    if (!mended) {
+      finding.sentence += "; mending it failed: " + mended.error().sentence();
+      finding.mend = Mend::none;
     }
-    report(tally, finding, mended, options.yes);
+    report(tally, finding, mended.value_or(std::string{}), options.yes);
   }
   if (tally.items.empty() && !options.name.empty())
     return fail(Code::denied, "there is no such key", options.name);
