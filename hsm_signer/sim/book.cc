@@ -64,9 +64,11 @@ Outcome<const Trade*> Book::fill(std::uint64_t id, Money amount, std::uint64_t t
                                                 " and at most what remains of the order.");
   }
   // Exact: prices and quantities are multiples of tick and lot, so nothing is ever rounded.
-  const Money cost = form.price.times(amount).value();  // Less than what was held for the whole.
+  const std::optional<Money> value = form.price.times(amount);
+  const Money cost = value.value_or(Money{});
   const bool buys = form.side == Side::buy;
-  if (!wallet_.receive(buys ? form.symbol->base : form.symbol->quote, buys ? amount : cost))
+  if (!value ||
+      !wallet_.receive(buys ? form.symbol->base : form.symbol->quote, buys ? amount : cost))
     return refuse(Reason::system, "The account cannot hold that much.");
   const Money paid = buys ? cost : amount;
   wallet_.spend(order.currency(), paid);

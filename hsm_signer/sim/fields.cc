@@ -38,11 +38,12 @@ Outcome<std::optional<Clock::Wall>> read_timestamp(const Payload& payload) {
   const Value* value = payload.find("timestamp");
   if (value == nullptr) return std::nullopt;
   const std::optional<std::int64_t> number = whole(*value);
-  if (!number || *number > kMostMillis) {
+  const bool seconds = number && *number < kMostSeconds;
+  if (!number || *number > (seconds ? kMostMillis / 1000 : kMostMillis)) {
     return refuse(Reason::invalid_timestamp_in_payload,
                   "timestamp must be seconds or milliseconds since 1970.");
   }
-  const std::int64_t millis = *number < kMostSeconds ? *number * 1000 : *number;
+  const std::int64_t millis = seconds ? *number * 1000 : *number;
   return Clock::Wall{std::chrono::milliseconds{millis}};
 }
 

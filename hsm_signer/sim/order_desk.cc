@@ -50,7 +50,8 @@ Outcome<std::string> order_status(const Call& call) {
   const Value* include = call.payload.find("include_trades");
   const bool with_trades = include != nullptr && include->text == "true";
   const std::string* client_id = call.payload.text("client_order_id");
-  if (client_id == nullptr || call.payload.find("order_id") != nullptr) {
+  // None has the empty one: those without a name of their own.
+  if (client_id == nullptr || client_id->empty() || call.payload.find("order_id") != nullptr) {
     ADMIT(const Order* const order, read_order(call.payload, book));
     return order_body(shown(order, book, with_trades));
   }

@@ -44,6 +44,14 @@ Result<void> read_approved(std::vector<TomlTable> tables, Setup& setup) {
     if (!is_network(approved.network))
       return table.refuse("network", "must be one of bitcoin, ethereum, solana, xrpl");
     if (approved.address.empty()) return table.refuse("address", "must not be empty");
+    const bool twice =
+        std::any_of(setup.approved.begin(), setup.approved.end(), [&](const Approved& other) {
+          return other.account == approved.account && other.network == approved.network &&
+                 other.address == approved.address;
+        });
+    if (twice) return table.refuse("address", "stands twice in this file");
+    if (setup.approved.size() == AddressBook::kMost)
+      return table.refuse("address", "is one more than the address book holds");
     setup.approved.push_back(std::move(approved));
   }
   return {};
