@@ -105,6 +105,7 @@ Result<Connection::Turn> Connection::work() {
     Connection& self;
     ~PassOn() { self.turns_.pass_on(self.peer_.uid); }
   } const pass_on{*this};
+  if (!open()) return Turn::ended;  // Its last word was said while it waited.
   const auto until = std::chrono::steady_clock::now() + kTurn;
   do {
     TRY(const std::optional<wire::FrameView> frame, in_.next());
