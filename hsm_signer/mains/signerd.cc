@@ -122,7 +122,7 @@ class Daemon {
         log_{log},
         ledger_{io, clock_, log},
         nonces_{clock_, state, std::move(marks)},
-        pool_{io, clock_, tokens_of(config), [this] { ledger_.flush(); }},
+        pool_{io, clock_, tokens_of(config), [this] { turn_over(); }},
         sealer_{io,
                 clock_,
                 ledger_,
@@ -237,6 +237,13 @@ class Daemon {
         wait_for_clients();
       });
     });
+  }
+
+  // The answers of a worker that were read together have all been delivered: in one write they are
+  // recorded, and in one each they leave.
+  void turn_over() {
+    ledger_.flush();
+    if (clients_) clients_->send_answers();
   }
 
   // What was signed still leaves, to clients that take it.

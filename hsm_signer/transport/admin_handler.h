@@ -10,6 +10,7 @@ class AdminHandler final : public Connection::Handler {
  public:
   explicit AdminHandler(service::Admin& admin) : admin_{admin} {}
   void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
+  void turn_over() override {}
 
  private:
   Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);

@@ -10,6 +10,7 @@ class ClientHandler final : public Connection::Handler {
  public:
   explicit ClientHandler(service::Signer& signer) : signer_{signer} {}
   void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
+  void turn_over() override { signer_.turn_over(); }
 
  private:
   Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);

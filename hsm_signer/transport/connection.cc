@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
@@ -39,13 +38,14 @@ bool sent_by(const Peer& peer, msghdr& message) {
 }  // namespace
 
 Connection::Connection(Socket socket, Peer peer, const Limits& limits,
-                       std::shared_ptr<const std::size_t> of_its_uid, Turns& turns,
+                       std::shared_ptr<const std::size_t> of_its_uid, Turns& turns, Outbox& outbox,
                        Handler& handler)
     : socket_{std::move(socket)},
       peer_{peer},
       limits_{limits},
       of_its_uid_{std::move(of_its_uid)},
       turns_{turns},
+      outbox_{outbox},
       handler_{handler},
       resume_{socket_.get_executor()},
       accepted_{std::chrono::steady_clock::now()},
@@ -73,10 +73,13 @@ asio::awaitable<void> Connection::wait_to_be_woken() {
 asio::awaitable<Result<void>> Connection::serve() {
   while (open()) {
     co_await wait_for_turn();
-    CO_TRY(const Turn turn, work());
-    if (turn == Turn::ended) break;
-    if (turn == Turn::full) co_await wait_for_room();
-    if (turn != Turn::dry) continue;
+    reading_ = true;
+    const Result<Turn> turn = work();
+    end_turn();
+    if (!turn) co_return fail(turn.error());
+    if (*turn == Turn::ended) break;
+    if (*turn == Turn::full) co_await wait_for_room();
+    if (*turn != Turn::dry) continue;
     const auto [error] = co_await socket_.async_wait(Socket::wait_read, kUse);
     if (error) break;
   }
@@ -100,11 +103,16 @@ asio::awaitable<void> Connection::wait_for_room() {
   last_byte_ = std::chrono::steady_clock::now();
 }
 
+// What the frames of one turn led to leaves in one write each way, and now: behind whatever else is
+// ready in this round of the loop it would wait for as long as others like.
+void Connection::end_turn() {
+  reading_ = false;
+  handler_.turn_over();
+  flush();
+  turns_.pass_on(peer_.uid);
+}
+
 Result<Connection::Turn> Connection::work() {
-  struct PassOn {  // Whatever becomes of this connection.
-    Connection& self;
-    ~PassOn() { self.turns_.pass_on(self.peer_.uid); }
-  } const pass_on{*this};
   if (!open()) return Turn::ended;  // Its last word was said while it waited.
   const auto until = std::chrono::steady_clock::now() + kTurn;
   do {
@@ -199,8 +207,8 @@ void Connection::answered() {
 }
 
 void Connection::schedule_flush() {
-  if (std::exchange(flush_scheduled_, true)) return;
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush(); });
+  if (reading_ || std::exchange(flush_scheduled_, true)) return;
+  outbox_.add(shared_from_this());
 }
 
 void Connection::flush() {
@@ -210,15 +218,30 @@ void Connection::flush() {
     if (closing_) close();
     return;
   }
+  const ssize_t sent =
+      ::send(socket_.native_handle(), out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) return close();
+  if (sent != static_cast<ssize_t>(out_.size()))
+    return write_rest(static_cast<std::size_t>(std::max<ssize_t>(0, sent)));
+  out_.clear();
+  written();
+}
+
+void Connection::write_rest(std::size_t sent) {
   writing_.swap(out_);
   asio::async_write(
-      socket_, asio::buffer(writing_),
+      socket_, asio::buffer(writing_) + sent,
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
         self->writing_.clear();
         if (error) return self->close();
-        if (!self->overfull()) self->resume_.cancel();
+        self->written();
         self->flush();
       });
+}
+
+void Connection::written() {
+  if (closing_ && out_.empty()) return close();
+  if (!overfull()) resume_.cancel();
 }
 
 void Connection::finish() {

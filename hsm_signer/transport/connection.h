@@ -11,6 +11,7 @@
 
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/transport/limits.h"
+#include "hsm_signer/transport/outbox.h"
 #include "hsm_signer/transport/turns.h"
 #include "hsm_signer/wire/hello.h"
 
@@ -27,11 +28,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // later.
     virtual void handle(const std::shared_ptr<Connection>& connection,
                         const wire::FrameView& frame) = 0;
+    // The frames that were read together have all been handled.
+    virtual void turn_over() = 0;
   };
 
   // `of_its_uid`: how many connections its uid has just now.
   Connection(Socket socket, Peer peer, const Limits& limits,
-             std::shared_ptr<const std::size_t> of_its_uid, Turns& turns, Handler& handler);
+             std::shared_ptr<const std::size_t> of_its_uid, Turns& turns, Outbox& outbox,
+             Handler& handler);
 
   // Reads until either side closes. Keeps the connection alive meanwhile.
   boost::asio::awaitable<void> run();
@@ -58,6 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close();
   // No more requests; ends once what was answered is written, or the peer does not take it in time.
   void finish();
+  // Writes what was answered, as far as the peer takes it; the rest follows by itself.
+  void flush();
   // Whether there is somebody to answer.
   bool open() const { return !closing_ && !closed_; }
 
@@ -78,15 +84,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Result<void> take(const wire::FrameView& frame);
   bool overfull() const;
   std::size_t unread_limit() const;
+  void end_turn();
   void answered();
   void schedule_flush();
-  void flush();
+  void write_rest(std::size_t sent);
+  void written();
 
   Socket socket_;
   Peer peer_;
   const Limits& limits_;
   const std::shared_ptr<const std::size_t> of_its_uid_;
   Turns& turns_;
+  Outbox& outbox_;
   Handler& handler_;
   boost::asio::steady_timer resume_;  // Cancelled to wake the reader: room again, its turn.
   wire::FrameBuffer in_;
@@ -98,6 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool greeted_ = false;
   bool held_back_ = false;  // It is we who do not read.
   bool its_turn_ = false;
+  bool reading_ = false;
   bool flush_scheduled_ = false;
   bool closing_ = false;  // Close as soon as everything is written.
   bool closed_ = false;

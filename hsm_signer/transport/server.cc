@@ -28,6 +28,7 @@ Server::Server(asio::io_context& io, OwnedFd listener, Limits limits, Connection
       tick_{io},
       limits_{limits},
       turns_{io},
+      outbox_{io},
       handler_{handler},
       gate_{std::move(gate)} {}
 
@@ -66,7 +67,7 @@ void Server::admit(Connection::Socket socket) {
   const Result<Peer> peer = peer_of(socket.native_handle());
   if (!peer) return;
   auto connection = std::make_shared<Connection>(std::move(socket), *peer, limits_,
-                                                 count_of(peer->uid), turns_, handler_);
+                                                 count_of(peer->uid), turns_, outbox_, handler_);
   if (const auto entered = may_enter(*peer); !entered) {
     ++turned_away_;
     log_limited(Level::notice, "connection_refused",

@@ -28,6 +28,8 @@ class Server {
   void stop_accepting();
   // No more requests either; connections end once their answers are written or not taken in time.
   void finish_all();
+  // What was answered since the last turn leaves now and not behind all that is ready.
+  void send_answers() { outbox_.send(); }
   std::size_t connections() const { return open_.size(); }
   // Those that may not be here, since the start.
   std::uint64_t turned_away() const { return turned_away_; }
@@ -48,6 +50,7 @@ class Server {
   boost::asio::steady_timer tick_;
   Limits limits_;
   Turns turns_;
+  Outbox outbox_;
   Connection::Handler& handler_;
   Gate gate_;
   std::set<std::shared_ptr<Connection>> open_;

@@ -25,6 +25,7 @@ class Echo final : public Connection::Handler {
     if (frame.type() != wire::Type::ping) return;
     connection->answer(frame, wire::Done{});
   }
+  void turn_over() override {}
   std::atomic<int> frames = 0;
 };
 
