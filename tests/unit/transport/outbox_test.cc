@@ -118,6 +118,7 @@ TEST_F(OutboxTest, WhatTheSocketDoesNotTakeFollowsInOrderAsTheClientReads) {
   server_.send_answers();
   EXPECT_LT(receive(), kAnswers) << "the socket took everything: this tests nothing";
   run_until([&] { return receive() == kAnswers + 2; });
+  ASSERT_EQ(ids_.size(), kAnswers + 2);
   for (std::uint64_t id = 1; id <= kAnswers + 1; ++id) ASSERT_EQ(ids_[id], id);
 }
 
