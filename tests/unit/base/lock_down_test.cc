@@ -1,7 +1,6 @@
 // What lock_down() leaves a process with. It cannot be taken back, so each case runs in a child.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "hsm_signer/base/os.h"
+#include "tests/support/child.h"
 
 namespace hsm {
 namespace {
@@ -39,26 +39,6 @@ bool can_allocate() {
   return true;
 }
 
-// What a child that does `work` says on standard error and exits with.
-template <class Work>
-int status_of_child(const Work& work, std::string& said) {
-  int ends[2];
-  if (::pipe(ends) != 0) return -1;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(ends[1], STDERR_FILENO);
-    ::_exit(work());
-  }
-  ::close(ends[1]);
-  char buffer[512];
-  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
-    said.append(buffer, static_cast<std::size_t>(n));
-  ::close(ends[0]);
-  int how = 0;
-  ::waitpid(child, &how, 0);
-  return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
-}
-
 // Locks, and can allocate later; says nothing in the log.
 int lock_and_allocate() {
   if (!lock_down(LockMemory::yes)) return 1;
@@ -75,15 +55,12 @@ constexpr bool kSanitized =  // Sanitizers make mlockall() do nothing.
 
 TEST(LockDown, LocksMemoryOfWhoHasTheCapabilityWhateverTheLimit) {
   if (kSanitized || ::geteuid() != 0) GTEST_SKIP() << "needs root, and no sanitizer";
-  std::string said;
-  const int status = status_of_child(
-      [] {
-        limit_locked_memory(kMegabyte);
-        return lock_and_allocate();
-      },
-      said);
-  EXPECT_EQ(status, 0) << said;
-  EXPECT_EQ(said, "");
+  const Ended ended = in_child([] {
+    limit_locked_memory(kMegabyte);
+    return lock_and_allocate();
+  });
+  EXPECT_EQ(ended.status, 0) << ended.said;
+  EXPECT_EQ(ended.said, "");
 }
 
 }  // namespace

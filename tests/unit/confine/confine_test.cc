@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,33 +14,10 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/child.h"
+
 namespace hsm::confine {
 namespace {
-
-struct Ended {
-  int status;  // 128 + the signal where there was one.
-  std::string said;
-};
-
-Ended in_child(const std::function<int()>& work) {
-  int ends[2];
-  if (::pipe(ends) != 0) return {-1, {}};
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(ends[1], STDERR_FILENO);
-    ::_exit(work());
-  }
-  ::close(ends[1]);
-  Ended ended{};
-  char buffer[512];
-  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
-    ended.said.append(buffer, static_cast<std::size_t>(n));
-  ::close(ends[0]);
-  int how = 0;
-  ::waitpid(child, &how, 0);
-  ended.status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
-  return ended;
-}
 
 Confinement small(Violation violation) {
   Confinement confinement;

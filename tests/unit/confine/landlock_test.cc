@@ -6,16 +6,15 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <functional>
 #include <string>
 
+#include "tests/support/child.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::confine {
@@ -71,12 +70,7 @@ TEST(Landlock, HoldsWithEachOlderAbi) {
       ASSERT_EQ(::mkdir((dir / name).c_str(), 0700), 0);
     for (const char* const name : {"read/file", "other"})
       ASSERT_EQ(errno_of_open(dir / name, O_WRONLY | O_CREAT), 0);
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(steps(dir, abi));
-    int how = 0;
-    ::waitpid(child, &how, 0);
-    ASSERT_TRUE(WIFEXITED(how));
-    EXPECT_EQ(WEXITSTATUS(how), 0) << "step of ABI " << abi;
+    EXPECT_EQ(in_child([&] { return steps(dir, abi); }).status, 0) << "step of ABI " << abi;
   }
 }
 
@@ -88,19 +82,14 @@ TEST(Landlock, LeavesRenamingAloneWhereItLimitsNoWrites) {
   const TempDir dir;
   for (const char* const name : {"from", "to"}) ASSERT_EQ(::mkdir((dir / name).c_str(), 0700), 0);
   ASSERT_EQ(errno_of_open(dir / "from" + "/file", O_WRONLY | O_CREAT), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const Ended ended = in_child([&] {
     Confinement confinement;
     confinement.paths.limit_reads = false;
     confinement.paths.limit_writes = false;
-    if (!restrict_self(confinement, newest)) ::_exit(1);
-    const int renamed = ::rename((dir / "from" + "/file").c_str(), (dir / "to" + "/file").c_str());
-    ::_exit(renamed == 0 ? 0 : 2);
-  }
-  int how = 0;
-  ::waitpid(child, &how, 0);
-  ASSERT_TRUE(WIFEXITED(how));
-  EXPECT_EQ(WEXITSTATUS(how), 0);
+    if (!restrict_self(confinement, newest)) return 1;
+    return ::rename((dir / "from" + "/file").c_str(), (dir / "to" + "/file").c_str()) == 0 ? 0 : 2;
+  });
+  EXPECT_EQ(ended.status, 0);
 }
 
 }  // namespace

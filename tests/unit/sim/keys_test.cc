@@ -192,7 +192,47 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{
             "[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n[[approved]]\naccount "
             "= \"x\"\nnetwork = \"bitcoin\"\naddress = \"b\"\n",
-            "no such [[account]]"}));
+            "no such [[account]]"},
+        BadFile{"[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n"
+                "[[approved]]\nnetwork = \"bitcoin\"\naddress = \"b\"\n"
+                "[[approved]]\nnetwork = \"bitcoin\"\naddress = \"b\"\nlabel = \"again\"\n",
+                "keys.toml:10:11: \"address\": stands twice"}));
+
+// As many as a request could have added, and not one more.
+TEST(KeysFile, HoldsNoMoreApprovedAddressesThanTheBookDoes) {
+  std::string text = "[[key]]\nid = \"a\"\nsecret = \"sesame\"\nroles = [\"trader\"]\n";
+  for (std::size_t i = 0; i < AddressBook::kMost; ++i)
+    text += "[[approved]]\nnetwork = \"bitcoin\"\naddress = \"b" + std::to_string(i) + "\"\n";
+  EXPECT_THAT(parse_setup(text, "keys.toml", "/nonexistent"), Succeeds());
+  text += "[[approved]]\nnetwork = \"xrpl\"\naddress = \"b0\"\n";
+  EXPECT_THAT(parse_setup(text, "keys.toml", "/nonexistent"),
+              ErrorIs(Code::usage, HasSubstr("one more than the address book holds")));
+}
+
+// One address of two accounts, or of two networks, is two.
+TEST(KeysFile, TakesAnAddressAgainInAnotherPlace) {
+  const auto setup = parse_setup(R"(
+[[key]]
+id = "a"
+secret = "s"
+roles = ["trader"]
+[[account]]
+name = "savings"
+[[approved]]
+network = "bitcoin"
+address = "b"
+[[approved]]
+network = "ethereum"
+address = "b"
+[[approved]]
+account = "savings"
+network = "bitcoin"
+address = "b"
+)",
+                                 "keys.toml", "/nonexistent");
+  ASSERT_THAT(setup, Succeeds());
+  EXPECT_EQ(setup->approved.size(), 3U);
+}
 
 TEST(KeysFile, ThatIsNotThereIsNamed) {
   EXPECT_THAT(load_setup("/nonexistent/keys.toml"),

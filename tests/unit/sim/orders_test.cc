@@ -206,6 +206,16 @@ TEST(Orders, ThatDoNotExistAreNotFound) {
               RefusedAs("OrderNotFound", 404));
 }
 
+// The first order without a name of its own is not the one that is asked for.
+TEST(Orders, WithoutANameAreNotFoundByTheEmptyOne) {
+  Desk desk;
+  EXPECT_THAT(desk.call(kNew, kBuy), Accepted());
+  EXPECT_THAT(desk.call("/v1/order/status", R"("client_order_id":"")"),
+              RefusedAs("MissingOrderField", 400));
+  EXPECT_THAT(desk.call("/v1/order/status", R"("client_order_id":"","order_id":106817811)"),
+              Accepted());
+}
+
 TEST(Heartbeats, LostForThirtySecondsCancelTheOrdersOfTheirKeyOnly) {
   Desk desk;
   EXPECT_THAT(desk.call(kNew, kBuy), Accepted());

@@ -113,6 +113,19 @@ TEST(Fills, AreRefusedBeyondTheOrderAndOffItsSteps) {
   EXPECT_EQ(desk.available("primary", "USD").text(), "100000000");
 }
 
+TEST(Fills, AreRefusedWhereTheAccountCannotHoldTheirPrice) {
+  Desk desk;
+  EXPECT_THAT(desk.call(kNew, R"("symbol":"btcusd","amount":"1000","price":"999999999999999999",)"
+                              R"("side":"sell","type":"exchange limit")"),
+              Accepted());
+  // 10^21 USD is more than Money holds.
+  const auto refused = desk.exchange().fill(kFirst, money("1000"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, Reason::system);
+  EXPECT_EQ(desk.available("primary", "USD").text(), "100000000");
+  EXPECT_TRUE(desk.exchange().fill(kFirst, money("1"))) << "a part of it the account can hold";
+}
+
 TEST(Fills, ComeTooLateForAnOrderWhoseHeartbeatWasLost) {
   Desk desk;
   desk.call_as("account-beating", kNew, kBuy);
@@ -187,8 +200,10 @@ TEST(MyTrades, TakeSecondsAndMillisecondsAsNumberOrString) {
     EXPECT_THAT(desk.call("/v1/mytrades", std::string{R"("timestamp":)"} + time),
                 AllOf(Says(R"("tid":106817814)"), Not(Says(R"("tid":106817813)"))))
         << time;
+  for (const char* last : {"9000000000", "9000000000000"})
+    EXPECT_EQ(desk.call("/v1/mytrades", std::string{R"("timestamp":)"} + last).response.body, "[]");
   for (const char* bad : {"-1", "1.5", "\"\"", "\"now\"", "true", "null", "[1]", "1e9",
-                          "99999999999999999999", "9000000000001"})
+                          "99999999999999999999", "9000000000001", "9000000001", "9999999999"})
     EXPECT_THAT(desk.call("/v1/mytrades", std::string{R"("timestamp":)"} + bad),
                 RefusedAs("InvalidTimestampInPayload", 400))
         << bad;
