@@ -190,6 +190,7 @@ TEST(TokendFailure, PassesOverAForeignKeyWithoutALabelOfItsOwn) {
   TokenClient client = host.client();
   EXPECT_THAT(client.ask<wire::MacAnswer>(heartbeat()), Succeeds());
   EXPECT_TRUE(host.logs("foreign_key"));
+  EXPECT_TRUE(std::ifstream{control / "rules.struck"}.peek() == 'w') << "its label could be read";
   // Its CKA_ID still counts: a token that knows keys by it would mix up the two.
   EXPECT_THAT(host.import({"desk-b.trade.v1", 0x77}, kSecret),
               ErrorIs(Code::usage, HasSubstr("CKA_ID already")));

@@ -1,6 +1,7 @@
 // A PKCS#11 module that is another module, but for the faults it is told to have (plan.h).
 //   HSM_FAULT_MODULE    the real module
-//   HSM_FAULT_CONTROL   a file with rules, read again whenever it is replaced; may be absent
+//   HSM_FAULT_CONTROL   a file with rules, read again whenever it is replaced; may be absent.
+//                       Beside it: FILE.struck (struck.h), FILE.rankN
 //   HSM_FAULT_YUBIHSM   a directory: the token keeps to a YubiHSM's rules (yubihsm.h)
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #include <utility>
 
 #include "tests/fault_module/plan.h"
+#include "tests/fault_module/struck.h"
 #include "tests/fault_module/yubihsm.h"
 
 namespace hsm::test::fault {
@@ -61,6 +63,7 @@ void scribble(Triggers& triggers, std::uint64_t places) {
       std::memset(reinterpret_cast<void*>(triggers.between(begin, end - 16)), 0x5a, 16);
     return;
   }
+  give_up("there is no heap to scribble on");
 }
 
 class Faults {
@@ -78,14 +81,17 @@ class Faults {
   };
   Verdict before(std::string_view call);
   void after_sign(const Verdict& verdict, CK_BYTE* signature, CK_ULONG* length);
-  CK_RV after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count) const;
+  CK_RV after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count);
   void opened(CK_SESSION_HANDLE session, CK_SLOT_ID slot) {
     sessions_.insert(session);
     slot_ = slot;
   }
   void closed(CK_SESSION_HANDLE session) { sessions_.erase(session); }
-  bool full() const {
-    return triggers_->plan().sessions && sessions_.size() >= *triggers_->plan().sessions;
+  bool full() {
+    const Plan& plan = triggers_->plan();
+    if (!plan.sessions || sessions_.size() < *plan.sessions) return false;
+    struck_->count(plan.sessions_text());
+    return true;
   }
 
  private:
@@ -99,6 +105,7 @@ class Faults {
   std::uint64_t rank_ = 0;
   struct stat seen_ {};
   std::unique_ptr<Triggers> triggers_ = std::make_unique<Triggers>(Plan{}, 0);
+  std::optional<Struck> struck_;  // There is one where there are rules.
   std::set<CK_SESSION_HANDLE> sessions_;
   CK_SLOT_ID slot_ = 0;
   SteadyClock::time_point last_call_ = SteadyClock::now();
@@ -118,6 +125,7 @@ Faults::Faults() {
   if (const char* control = std::getenv("HSM_FAULT_CONTROL")) {
     control_ = control;
     rank_ = take_rank(control_);
+    struck_.emplace(control_ + ".struck");
   }
 }
 
@@ -137,18 +145,22 @@ void Faults::reread() {
   if (!parsed.error.empty()) give_up(control_ + ": " + parsed.error);
   triggers_ = std::make_unique<Triggers>(std::move(parsed.plan), rank_);
   removed_until_ = {};
+  struck_->begin(now.st_ctim);  // Of the rename, which is when the rules came.
 }
 
 void Faults::die_of_idleness() {
   const auto now = SteadyClock::now();
   const auto idle = now - std::exchange(last_call_, now);
-  const auto limit = triggers_->plan().idle_ms;
-  if (!limit || sessions_.empty() || idle < std::chrono::milliseconds{*limit}) return;
+  const Plan& plan = triggers_->plan();
+  if (!plan.idle_ms || sessions_.empty() || idle < std::chrono::milliseconds{*plan.idle_ms}) return;
+  struck_->count(plan.idle_text());
   sessions_.clear();
   layer_.C_CloseAllSessions(slot_);
 }
 
 void Faults::strike(const Rule& rule, Verdict& verdict) {
+  if (rule.effect == Effect::logout && sessions_.empty()) return;
+  if (!spoils_a_mac(rule.effect)) struck_->count(rule.text);
   switch (rule.effect) {
     case Effect::rv:
       verdict.rv = rule.first;
@@ -170,7 +182,7 @@ void Faults::strike(const Rule& rule, Verdict& verdict) {
       scribble(*triggers_, rule.first);
       return;
     case Effect::logout:
-      if (!sessions_.empty()) layer_.C_Logout(*sessions_.begin());
+      layer_.C_Logout(*sessions_.begin());
       return;
     case Effect::remove:
       removed_until_ = SteadyClock::now() + std::chrono::milliseconds{rule.first};
@@ -194,19 +206,21 @@ Faults::Verdict Faults::before(std::string_view call) {
 void Faults::after_sign(const Verdict& verdict, CK_BYTE* signature, CK_ULONG* length) {
   if (signature == nullptr) return;
   for (const Rule* rule : verdict.spoil) {
+    struck_->count(rule->text);
     if (rule->effect == Effect::short_mac) *length = *length - 1;
     if (rule->effect == Effect::flip) signature[0] ^= 1;
     if (rule->effect == Effect::overrun) std::memset(signature + *length, 0x5a, rule->first);
   }
 }
 
-CK_RV Faults::after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count) const {
+CK_RV Faults::after_attributes(CK_ATTRIBUTE* attributes, CK_ULONG count) {
   const std::string& withheld = triggers_->plan().withheld;
   for (CK_ATTRIBUTE& attribute : std::span{attributes, count}) {
     if (withheld.empty() || attribute.type != CKA_LABEL || attribute.pValue == nullptr) continue;
     if (std::string_view{static_cast<const char*>(attribute.pValue), attribute.ulValueLen} !=
         withheld)
       continue;
+    struck_->count(triggers_->plan().withheld_text());
     attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
     return CKR_ATTRIBUTE_TYPE_INVALID;
   }
@@ -247,25 +261,8 @@ struct Hook<name, member> {
 
 CK_FUNCTION_LIST hooked() {
   CK_FUNCTION_LIST list = Faults::get().layer();
-#define HOOK(name) list.name = &Hook<#name, &CK_FUNCTION_LIST::name>::call
-  HOOK(C_Initialize);
-  HOOK(C_GetSlotList);
-  HOOK(C_GetSlotInfo);
-  HOOK(C_GetTokenInfo);
-  HOOK(C_OpenSession);
-  HOOK(C_CloseSession);
-  HOOK(C_Login);
-  HOOK(C_Logout);
-  HOOK(C_CreateObject);
-  HOOK(C_DestroyObject);
-  HOOK(C_GetAttributeValue);
-  HOOK(C_FindObjectsInit);
-  HOOK(C_FindObjects);
-  HOOK(C_FindObjectsFinal);
-  HOOK(C_SignInit);
-  HOOK(C_Sign);
-  HOOK(C_UnwrapKey);
-  HOOK(C_GenerateKeyPair);
+#define HOOK(name) list.name = &Hook<#name, &CK_FUNCTION_LIST::name>::call;
+  HSM_FAULT_HOOKED(HOOK)
 #undef HOOK
   return list;
 }

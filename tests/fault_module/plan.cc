@@ -1,5 +1,6 @@
 #include "tests/fault_module/plan.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <sstream>
@@ -26,6 +27,20 @@ constexpr std::array kEffects{
     EffectName{"overrun", Effect::overrun, 1}, EffectName{"logout", Effect::logout, 0},
     EffectName{"remove", Effect::remove, 1},
 };
+
+#define HSM_FAULT_NAME(name) std::string_view{#name},
+constexpr std::array kHooked{HSM_FAULT_HOOKED(HSM_FAULT_NAME)};
+#undef HSM_FAULT_NAME
+
+bool is_hooked(std::string_view call) {
+  return call == "*" || std::find(kHooked.begin(), kHooked.end(), call) != kHooked.end();
+}
+
+std::string joined(const Words& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
 
 std::optional<std::uint64_t> number(std::string_view word) {
   std::uint64_t value = 0;
@@ -77,15 +92,17 @@ bool read_effect(const Words& words, Rule& rule) {
 }
 
 bool read_rule(Words words, Rule& rule) {
+  rule.text = joined(words);
   if (words.size() > 2 && words[0] == "rank") {
     rule.rank = number(words[1]);
     if (!rule.rank) return false;
     words.erase(words.begin(), words.begin() + 2);
   }
-  if (words.size() < 4 || (words[0] != "*" && !words[0].starts_with("C_"))) return false;
+  if (words.size() < 4 || !is_hooked(words[0])) return false;
   rule.call = words[0];
   return read_trigger(words[1], words[2], rule) &&
-         read_effect({words.begin() + 3, words.end()}, rule);
+         read_effect({words.begin() + 3, words.end()}, rule) &&
+         (rule.call == "C_Sign" || !spoils_a_mac(rule.effect));
 }
 
 bool read_line(const Words& words, Plan& plan) {
@@ -112,6 +129,10 @@ bool read_line(const Words& words, Plan& plan) {
 }
 
 }  // namespace
+
+bool spoils_a_mac(Effect effect) {
+  return effect == Effect::short_mac || effect == Effect::flip || effect == Effect::overrun;
+}
 
 Plan::Parsed Plan::parse(std::string_view text) {
   Parsed parsed;

@@ -1,6 +1,6 @@
 // What a fault module is told to do, as text: one rule a line, '#' begins a comment.
 //
-//   [rank K] CALL TRIGGER EFFECT      CALL: C_Sign, … or * for every call
+//   [rank K] CALL TRIGGER EFFECT      CALL: one of HSM_FAULT_HOOKED, or * for each of them
 //   limit sessions N                  C_OpenSession fails with CKR_SESSION_COUNT beyond N
 //   limit idle MS                     all sessions die when no call came for so long
 //   withhold LABEL                    the object with this CKA_LABEL has none that can be read
@@ -14,13 +14,15 @@
 //            hang                for ever
 //            segv, abort, exit   the process
 //            scribble N          N random places of the heap are overwritten
-//            short               C_Sign gives 47 bytes
+//            short               C_Sign (no other call) gives 47 bytes
 //            flip                C_Sign gives a MAC with a wrong bit
 //            overrun N           C_Sign writes N bytes behind the MAC, and says 48
 //            logout              C_Logout first
 //            remove MS           CKR_DEVICE_REMOVED for so long, from this process on
 //
 // Processes that load the module take the lowest free rank, from 0; `rank K` keeps a rule for one.
+//
+// That a line struck stands in CONTROL.struck (struck.h): a fault that never was proves nothing.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +32,28 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+// The calls that the module stands before; a rule for any other is refused, for it would never
+// strike.
+#define HSM_FAULT_HOOKED(HOOK) \
+  HOOK(C_Initialize)           \
+  HOOK(C_GetSlotList)          \
+  HOOK(C_GetSlotInfo)          \
+  HOOK(C_GetTokenInfo)         \
+  HOOK(C_OpenSession)          \
+  HOOK(C_CloseSession)         \
+  HOOK(C_Login)                \
+  HOOK(C_Logout)               \
+  HOOK(C_CreateObject)         \
+  HOOK(C_DestroyObject)        \
+  HOOK(C_GetAttributeValue)    \
+  HOOK(C_FindObjectsInit)      \
+  HOOK(C_FindObjects)          \
+  HOOK(C_FindObjectsFinal)     \
+  HOOK(C_SignInit)             \
+  HOOK(C_Sign)                 \
+  HOOK(C_UnwrapKey)            \
+  HOOK(C_GenerateKeyPair)
 
 namespace hsm::test::fault {
 
@@ -49,6 +73,7 @@ struct Rule {
     logout,
     remove
   };
+  std::string text;  // As written, with one blank between its words.
   std::optional<std::uint64_t> rank;
   std::string call;
   Trigger trigger = Trigger::at;
@@ -58,12 +83,20 @@ struct Rule {
   std::uint64_t second = 0;  // MAX.
 };
 
+// What only C_Sign can suffer, when the module behind has been asked.
+bool spoils_a_mac(Rule::Effect effect);
+
 struct Plan {
   std::vector<Rule> rules;
   std::optional<std::uint64_t> sessions;
   std::optional<std::uint64_t> idle_ms;
   std::string withheld;
   std::uint64_t seed = 1;
+
+  // How these lines stand in CONTROL.struck.
+  std::string sessions_text() const { return "limit sessions " + std::to_string(*sessions); }
+  std::string idle_text() const { return "limit idle " + std::to_string(*idle_ms); }
+  std::string withheld_text() const { return "withhold " + withheld; }
 
   // The plan, or a sentence with the line that is wrong.
   struct Parsed;

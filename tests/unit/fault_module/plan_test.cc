@@ -62,12 +62,42 @@ TEST(FaultPlan, ReadsEveryEffect) {
   EXPECT_EQ(plan.rules[11].effect, Rule::Effect::remove);
 }
 
+TEST(FaultPlan, TakesARuleForEachCallThatTheModuleStandsBefore) {
+#define HSM_FAULT_RULE(name) #name " at 1 hang\n"
+  const Plan plan = plan_of(HSM_FAULT_HOOKED(HSM_FAULT_RULE) "* at 1 hang\n");
+#undef HSM_FAULT_RULE
+  ASSERT_EQ(plan.rules.size(), 19U);
+  EXPECT_EQ(plan.rules[0].call, "C_Initialize");
+}
+
+TEST(FaultPlan, KeepsTheTextOfARuleWithOneBlankBetweenItsWords) {
+  const Plan plan = plan_of("  rank 1\tC_Sign   at 1 delay 10 20   # slowly\n");
+  EXPECT_EQ(plan.rules.at(0).text, "rank 1 C_Sign at 1 delay 10 20");
+}
+
 TEST(FaultPlan, RefusesWhatIsNoRuleWithItsLine) {
-  for (const char* line :
-       {"C_Sign", "C_Sign at 1", "C_Sign at 0 hang", "C_Sign at x hang", "Sign at 1 hang",
-        "C_Sign often 1 hang", "C_Sign at 1 rv", "C_Sign at 1 rv CKR_NOTHING",
-        "C_Sign at 1 delay 20 10", "C_Sign at 1 delay 20", "C_Sign at 1 hang 3",
-        "rank x C_Sign at 1 hang", "limit idle", "withhold", "limit files 3", "seed x", "seed"}) {
+  for (const char* line : {"C_Sign",
+                           "C_Sign at 1",
+                           "C_Sign at 0 hang",
+                           "C_Sign at x hang",
+                           "Sign at 1 hang",
+                           "C_Sign often 1 hang",
+                           "C_Sign at 1 rv",
+                           "C_Sign at 1 rv CKR_NOTHING",
+                           "C_Sign at 1 delay 20 10",
+                           "C_Sign at 1 delay 20",
+                           "C_Sign at 1 hang 3",
+                           "rank x C_Sign at 1 hang",
+                           "C_WrapKey at 1 hang",
+                           "C_sign at 1 hang",
+                           "C_Login at 1 flip",
+                           "* at 1 short",
+                           "C_SignInit at 1 overrun 8",
+                           "limit idle",
+                           "withhold",
+                           "limit files 3",
+                           "seed x",
+                           "seed"}) {
     const auto parsed = Plan::parse(std::string{"\n"} + line + "\n");
     EXPECT_NE(parsed.error.find("line 2"), std::string::npos) << line;
     EXPECT_NE(parsed.error.find(line), std::string::npos) << line;
