@@ -72,9 +72,10 @@ TEST_F(Tokend, SignsTheDocumentedExampleOfTheExchange) {
       mac_of("ewogICAgInJlcXVlc3QiOiAiL3YxL29yZGVyL3N0YXR1cyIsCiAgICAibm9uY2UiOiAxMjM0NTYsCgogICAgI"
              "m9yZGVyX2lkIjogMTg4MzQKfQo="));
   ASSERT_THAT(answer, Succeeds());
-  EXPECT_EQ(hex_encode(answer->mac),
-            "337cc8b4ea692cfe65b4a85fcc9f042b2e3f702ac956fd098d600ab15705775017beae402be773ceee1071"
-            "9ff70d710f");
+  EXPECT_TRUE(
+      hex_encode(answer->mac) ==
+      "337cc8b4ea692cfe65b4a85fcc9f042b2e3f702ac956fd098d600ab15705775017beae402be773ceee1071"
+      "9ff70d710f");
 }
 
 TEST_F(Tokend, CountsAndHashesWhatItSigns) {

@@ -87,7 +87,7 @@ TEST_F(TokendOnToken, SignsWithAKeyThatCameInAsTheTokenTakesIt) {
   ASSERT_THAT(imported, Succeeds());
   const auto mac = host_.client().ask<wire::MacAnswer>(heartbeat());
   ASSERT_THAT(mac, Succeeds());
-  EXPECT_EQ(mac->mac, hmac_sha384(as_bytes(kSecret), heartbeat().message));
+  EXPECT_TRUE(mac->mac == hmac_sha384(as_bytes(kSecret), heartbeat().message));
 }
 
 // p11-kit's server has a child for each connection; the library would end the process by SIGPIPE.
@@ -115,7 +115,7 @@ TEST_F(TokendOnToken, SignsAgainAfterTheProcessThatHoldsTheTokenWasKilled) {
               ErrorIs(Code::token_unavailable, ::testing::HasSubstr("CKR_DEVICE_ERROR")));
   const auto mac = host_.client().ask<wire::MacAnswer>(heartbeat(kNext));
   ASSERT_THAT(mac, Succeeds());
-  EXPECT_EQ(mac->mac, hmac_sha384(as_bytes(kSecret), heartbeat(kNext).message));
+  EXPECT_TRUE(mac->mac == hmac_sha384(as_bytes(kSecret), heartbeat(kNext).message));
   EXPECT_NE(host_.workers(), before);
 }
 

@@ -65,7 +65,7 @@ TEST_F(TokendYubiHsm, ImportsAndSignsAlthoughTheTokenUnwrapsNothing) {
   EXPECT_EQ(imported->decrypted_by, "host") << "the transcript has to say so";
   const auto mac = host_.client().ask<wire::MacAnswer>(heartbeat());
   ASSERT_THAT(mac, Succeeds());
-  EXPECT_EQ(mac->mac, hmac_sha384(as_bytes(kSecret), heartbeat().message));
+  EXPECT_TRUE(mac->mac == hmac_sha384(as_bytes(kSecret), heartbeat().message));
 }
 
 TEST_F(TokendYubiHsm, PublishesTheHalfOfItsOwnFileForWhoWraps) {

@@ -44,7 +44,7 @@ class VaultContract : public Deviating, public ::testing::WithParamInterface<std
   // A handle that means another key now: nothing shows it but its signatures.
   void expect_found_by_key_check(const Result<Mac>& mac, const ObjectName& object) {
     ASSERT_THAT(mac, Succeeds());
-    EXPECT_EQ(*mac, hmac_sha384(as_bytes(kOther), message_));
+    EXPECT_TRUE(*mac == hmac_sha384(as_bytes(kOther), message_));
     EXPECT_THAT(vault().canary(ref(object, kSecret), 1), ErrorIs(Code::quarantined));
   }
 
@@ -66,7 +66,7 @@ TEST_P(VaultContract, SignsLikeOpensslWithSecretsOfEveryLength) {
     const ObjectName object = imported(secret);
     const auto mac = vault().mac(ref(object, secret), message_);
     ASSERT_THAT(mac, Succeeds()) << size;
-    EXPECT_EQ(*mac, hmac_sha384(as_bytes(secret), message_)) << size;
+    EXPECT_TRUE(*mac == hmac_sha384(as_bytes(secret), message_)) << size;
   }
 }
 
@@ -77,9 +77,10 @@ TEST_P(VaultContract, SignsTheDocumentedExampleOfTheExchange) {
       "X2lkIjogMTg4MzQKfQo=";
   const auto mac = vault().mac(ref(object, kDocumented), as_bytes(base64));
   ASSERT_THAT(mac, Succeeds());
-  EXPECT_EQ(hex_encode(*mac),
-            "337cc8b4ea692cfe65b4a85fcc9f042b2e3f702ac956fd098d600ab15705775017beae402be773ceee1071"
-            "9ff70d710f");
+  EXPECT_TRUE(
+      hex_encode(*mac) ==
+      "337cc8b4ea692cfe65b4a85fcc9f042b2e3f702ac956fd098d600ab15705775017beae402be773ceee1071"
+      "9ff70d710f");
 }
 
 TEST_P(VaultContract, ListsWhatWasImportedAndNoLongerWhatWasDestroyed) {
@@ -163,7 +164,7 @@ TEST_P(VaultContract, QuarantinesTwoObjectsWithOneId) {
               ErrorIs(replaces ? Code::key_not_active : Code::quarantined));
   const auto mac = vault().mac(ref(twin, kOther), message_);
   if (replaces)
-    EXPECT_EQ(*mac, hmac_sha384(as_bytes(kOther), message_));
+    EXPECT_TRUE(*mac == hmac_sha384(as_bytes(kOther), message_));
   else
     EXPECT_THAT(mac, ErrorIs(Code::quarantined));
 }
@@ -176,7 +177,7 @@ TEST_P(VaultContract, DoesNotSignWithAKeyThatTookItsId) {
   const auto mac = vault().mac(ref(object, kSecret), message_);
   if (deviates()) return expect_found_by_key_check(mac, object);
   ASSERT_THAT(mac, Succeeds()) << "it was proven before, and its handle is still its own";
-  EXPECT_EQ(*mac, hmac_sha384(as_bytes(kSecret), message_));
+  EXPECT_TRUE(*mac == hmac_sha384(as_bytes(kSecret), message_));
 }
 
 TEST_P(VaultContract, FindsAKeyAgainThatWasMadeAnewBehindItsBack) {
@@ -186,7 +187,7 @@ TEST_P(VaultContract, FindsAKeyAgainThatWasMadeAnewBehindItsBack) {
   bench_->plant(object, canonical(kSecret).view());
   const auto mac = vault().mac(ref(object, kSecret), message_);
   ASSERT_THAT(mac, Succeeds());
-  EXPECT_EQ(*mac, hmac_sha384(as_bytes(kSecret), message_));
+  EXPECT_TRUE(*mac == hmac_sha384(as_bytes(kSecret), message_));
 }
 
 TEST_P(VaultContract, DoesNotSignWithAKeyThatWasExchangedBehindItsBack) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <ostream>
 
 #include "tests/unit/ctl/fixture.h"
 
@@ -22,6 +23,8 @@ struct Refused {
   const char* name;
   std::vector<std::string> arguments;
   const char* sentence;
+
+  friend void PrintTo(const Refused& row, std::ostream* out) { *out << row.name; }
 };
 class RefusedArguments : public ::testing::TestWithParam<Refused> {};
 

@@ -65,10 +65,11 @@ TEST(InitTest, TheSecretsBelongToTheirOwnerAlone) {
   EXPECT_EQ(mode_of(dir + "/dev.state"), 0700u);
   const std::string pin = read(dir + "/pin");
   EXPECT_GE(pin.size(), 20u);
-  EXPECT_NE(pin, read(dir + "/so-pin"));
+  EXPECT_TRUE(pin != read(dir + "/so-pin"));
+  const std::string line = pin.substr(0, pin.size() - 1);
   for (const char* file : {"/dev.toml", "/signer.toml", "/softhsm2.conf"})
-    EXPECT_THAT(read(dir + file), Not(HasSubstr(pin.substr(0, pin.size() - 1)))) << file;
-  EXPECT_THAT(ran.out + ran.err, Not(HasSubstr(pin.substr(0, pin.size() - 1))));
+    EXPECT_EQ(read(dir + file).find(line), std::string::npos) << file;
+  EXPECT_EQ((ran.out + ran.err).find(line), std::string::npos);
 }
 
 TEST(InitTest, AnEmptyDirectoryThatIsThereIsTaken) {
@@ -100,6 +101,8 @@ struct Refused {
   std::string below;
   std::vector<std::string> more;
   const char* sentence;
+
+  friend void PrintTo(const Refused& row, std::ostream* out) { *out << row.name; }
 };
 class InitRefusals : public ::testing::TestWithParam<Refused> {};
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <ostream>
 #include <thread>
 
 #include "hsm_signer/base/os.h"
@@ -110,6 +111,8 @@ struct Garbage {
   const char* name;
   std::string bytes;
   const char* status;
+
+  friend void PrintTo(const Garbage& row, std::ostream* out) { *out << row.name; }
 };
 class BrokenRequests : public ::testing::TestWithParam<Garbage> {};
 

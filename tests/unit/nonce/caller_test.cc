@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <ostream>
 
 #include "hsm_signer/nonce/nonce.h"
 #include "tests/support/error_is.h"
@@ -53,6 +54,8 @@ struct Boundary {
   Form form;
   std::string_view limit;      // now + 5 s in the form's unit.
   std::string_view one_above;  // Its smallest step above.
+
+  friend void PrintTo(const Boundary& row, std::ostream* out) { *out << row.limit; }
 };
 
 class CallerForm : public ::testing::TestWithParam<Boundary> {};

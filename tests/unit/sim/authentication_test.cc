@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "tests/unit/sim/desk.h"
 
 namespace hsm::sim {
@@ -21,6 +23,8 @@ struct Vector {
   const char* path;
   const char* payload;
   const char* signature;
+
+  friend void PrintTo(const Vector& row, std::ostream* out) { *out << row.name; }
 };
 
 constexpr Vector kVectors[] = {
@@ -91,6 +95,8 @@ struct Missing {
   const char* header;
   const char* reason;
   int status;
+
+  friend void PrintTo(const Missing& row, std::ostream* out) { *out << row.header; }
 };
 class Headers : public ::testing::TestWithParam<Missing> {};
 
@@ -146,6 +152,8 @@ TEST(Authentication, RefusesAKeyThatWasNeverGivenOut) {
 struct Tampering {
   const char* name;
   void (*change)(http::Request&);
+
+  friend void PrintTo(const Tampering& row, std::ostream* out) { *out << row.name; }
 };
 class Signatures : public ::testing::TestWithParam<Tampering> {};
 
@@ -292,6 +300,8 @@ struct RoleRow {
   const char* key;
   const char* path;
   bool allowed;
+
+  friend void PrintTo(const RoleRow& row, std::ostream* out) { *out << row.key << ' ' << row.path; }
 };
 class RoleTable : public ::testing::TestWithParam<RoleRow> {};
 

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "tests/unit/sim/desk.h"
 
 namespace hsm::sim {
@@ -47,6 +49,10 @@ struct NoMoney {
   const char* members;
   const char* reason;
   int status;
+
+  friend void PrintTo(const NoMoney& row, std::ostream* out) {
+    *out << row.path << ' ' << row.members;
+  }
 };
 class BadWithdrawals : public ::testing::TestWithParam<NoMoney> {};
 

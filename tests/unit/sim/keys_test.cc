@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <ostream>
 
 #include "hsm_signer/sim/answers.h"
 #include "hsm_signer/sim/journal.h"
@@ -67,13 +68,13 @@ memo = "7"
   const std::vector<ApiKey>& keys = setup->keys;
   ASSERT_EQ(keys.size(), 3U);
   const ApiKey& a = keys[0];
-  EXPECT_EQ(as_text(a.secret.view()), "1234abcd");
+  EXPECT_TRUE(as_text(a.secret.view()) == "1234abcd");
   EXPECT_EQ(a.roles, kTrader | kFundManager);
   EXPECT_EQ(a.nonce, NonceRule::incrementing);
   EXPECT_EQ(a.scope, Scope::account);
   EXPECT_FALSE(a.heartbeat);
   const ApiKey& b = keys[1];
-  EXPECT_EQ(as_text(b.secret.view()), "from-a-file");
+  EXPECT_TRUE(as_text(b.secret.view()) == "from-a-file");
   EXPECT_EQ(b.nonce, NonceRule::time_based);
   EXPECT_EQ(b.scope, Scope::master);
   EXPECT_TRUE(keys[2].heartbeat);
@@ -99,6 +100,8 @@ memo = "7"
 struct BadFile {
   const char* text;
   const char* says;
+
+  friend void PrintTo(const BadFile& row, std::ostream* out) { *out << row.says; }
 };
 class BadKeysFiles : public ::testing::TestWithParam<BadFile> {};
 

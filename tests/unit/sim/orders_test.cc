@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "tests/unit/sim/desk.h"
 
 namespace hsm::sim {
@@ -122,6 +124,8 @@ TEST(Orders, WithAStopRestToo) {
 struct Bad {
   const char* reason;
   const char* members;
+
+  friend void PrintTo(const Bad& row, std::ostream* out) { *out << row.members; }
 };
 class BadOrders : public ::testing::TestWithParam<Bad> {};
 

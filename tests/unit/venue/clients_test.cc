@@ -27,7 +27,7 @@ TEST(Vectors, CarryTheSignaturesTheyClaim) {
     const auto b64 = vector.at("payload_base64").get<std::string>();
     EXPECT_EQ(base64_encode(as_bytes(text)), b64);
     const Mac mac = hmac_sha384(as_bytes(vector.at("secret").get<std::string>()), as_bytes(b64));
-    EXPECT_EQ(hex_encode(mac), vector.at("signature").get<std::string>()) << vector.at("id");
+    EXPECT_TRUE(hex_encode(mac) == vector.at("signature").get<std::string>()) << vector.at("id");
   }
 }
 

@@ -85,7 +85,7 @@ TEST(CanonicalSecret, MacsLikeTheSecretItselfAtEveryLength) {
     const auto canonical = canonical_secret(secret(text));
     ASSERT_THAT(canonical, Succeeds()) << size;
     EXPECT_EQ(canonical->size(), size <= 48 ? 48 : size <= 128 ? size : 48) << size;
-    EXPECT_EQ(openssl_hmac(canonical->view(), "eyJ9"), openssl_hmac(as_bytes(text), "eyJ9"))
+    EXPECT_TRUE(openssl_hmac(canonical->view(), "eyJ9") == openssl_hmac(as_bytes(text), "eyJ9"))
         << size;
   }
 }

@@ -2,6 +2,7 @@
 #include "hsm_signer/wire/frame.h"
 
 #include <algorithm>
+#include <ostream>
 #include <vector>
 
 #include "hsm_signer/wire/hello.h"
@@ -63,6 +64,8 @@ struct Bad {
   const char* what;
   Bytes bytes;
   const char* sentence;
+
+  friend void PrintTo(const Bad& row, std::ostream* out) { *out << row.what; }
 };
 
 class RefusedFrame : public ::testing::TestWithParam<Bad> {};
