@@ -1,12 +1,10 @@
 #include "tests/support/raw_session.h"
 
 #include <dlfcn.h>
-#include <openssl/evp.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <memory>
 
 #include "hsm_signer/token/cryptoki.h"
 
@@ -69,20 +67,6 @@ std::string RawSession::label(CK_OBJECT_HANDLE object) const {
     return {};
   text.resize(attribute.ulValueLen);
   return text;
-}
-
-Bytes unwrap_rfc3394(ByteView key, ByteView wrapped) {
-  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context{
-      EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free};
-  EVP_CIPHER_CTX_set_flags(context.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-  Bytes out(wrapped.size() + 16);
-  int size = 0;
-  if (EVP_DecryptInit_ex(context.get(), EVP_aes_256_wrap(), nullptr, key.data(), nullptr) != 1 ||
-      EVP_DecryptUpdate(context.get(), out.data(), &size, wrapped.data(),
-                        static_cast<int>(wrapped.size())) != 1)
-    return {};
-  out.resize(static_cast<std::size_t>(size));
-  return out;
 }
 
 }  // namespace hsm::test

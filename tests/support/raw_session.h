@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "hsm_signer/base/bytes.h"
 #include "hsm_signer/token/template.h"
 
 namespace hsm::test {
@@ -31,8 +30,5 @@ class RawSession {
   CK_FUNCTION_LIST* list_;
   CK_SESSION_HANDLE handle_ = 0;
 };
-
-// By OpenSSL; empty where it does not unwrap.
-Bytes unwrap_rfc3394(ByteView key, ByteView wrapped);
 
 }  // namespace hsm::test

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "hsm_signer/token/service_keys.h"
+#include "tests/support/key_thief.h"
 #include "tests/support/raw_session.h"
 
 namespace hsm::test {
@@ -142,26 +143,12 @@ void TestToken::remove(const ObjectName& object) {
     give_up("cannot remove a key");
 }
 
-std::optional<Bytes> TestToken::wrapped_out(const ObjectName& object) {
+Result<std::optional<Bytes>> TestToken::wrapped_out(const ObjectName& object) {
   const RawSession raw{module_, access_->slot(), pin_file_};
   Template match = name_template(object);
   const auto found = raw.find(match);
   if (found.size() != 1) give_up("cannot find the key that is to be wrapped");
-  const Bytes known(32, Byte{0x42});
-  Template aes;
-  aes.number(CKA_CLASS, CKO_SECRET_KEY).number(CKA_KEY_TYPE, CKK_AES).flag(CKA_TOKEN, false);
-  aes.flag(CKA_WRAP, true).bytes(CKA_VALUE, known);
-  CK_OBJECT_HANDLE wrapping = 0;
-  if (raw->C_CreateObject(raw.handle(), aes.data(), aes.size(), &wrapping) != CKR_OK)
-    return std::nullopt;
-  constexpr CK_MECHANISM_TYPE kAesKeyWrap = 0x2109;  // CKM_AES_KEY_WRAP, RFC 3394.
-  CK_MECHANISM mechanism{kAesKeyWrap, nullptr, 0};
-  Bytes out(256);
-  CK_ULONG size = out.size();
-  if (raw->C_WrapKey(raw.handle(), &mechanism, wrapping, found.front(), out.data(), &size) !=
-      CKR_OK)
-    return std::nullopt;
-  return unwrap_rfc3394(known, ByteView{out}.first(size));
+  return test::wrapped_out(raw, found.front());
 }
 
 void TestToken::clear() {

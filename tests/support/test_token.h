@@ -47,9 +47,8 @@ class TestToken {
   // could do. `key` is canonical.
   Result<void> plant(const token::ObjectName& object, ByteView key);
   void remove(const token::ObjectName& object);
-  // C_WrapKey of a key under an AES key that the caller knows: the secret, where the token gives it
-  // away.
-  std::optional<Bytes> wrapped_out(const token::ObjectName& object);
+  // key_thief.h
+  Result<std::optional<Bytes>> wrapped_out(const token::ObjectName& object);
   // Destroys the keys of this project, all of which are the tests' own.
   void clear();
   // A YubiHSM keeps the session of who does not say goodbye.
