@@ -16,6 +16,7 @@
 
 #include "hsm_signer/token/config.h"
 #include "hsm_signer/wire/blob.h"
+#include "tests/support/child.h"
 #include "tests/support/error_is.h"
 #include "tests/support/token_host.h"
 
@@ -53,20 +54,17 @@ Error refusal_of(const std::string& socket) {
   return {.code = Code::internal, .what = "nobody refused"};
 }
 
-// Runs hsm-tokend with `arguments` to its end.
-struct Ended {
-  int status;
-  std::string said;
-};
+// Runs hsm-tokend with `arguments` to its end, which is soon: else 124.
 Ended run(const std::string& arguments) {
-  const std::string command = std::string{HSM_TOKEND} + " " + arguments + " 2>&1";
+  const std::string command = "timeout 20 " + std::string{HSM_TOKEND} + " " + arguments + " 2>&1";
   FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
   std::string said;
   std::array<char, 4096> buffer{};
   for (std::size_t n = 0; (n = ::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
     said.append(buffer.data(), n);
   const int how = ::pclose(pipe);
-  return {WEXITSTATUS(how), said};
+  return {WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how), said};
 }
 
 TEST(TokendFailure, LogsInOnceWithAWrongPinHoweverManyWorkers) {
@@ -263,15 +261,12 @@ TEST(TokendFailure, ClosesOnAPeerWhoseUidIsNotAmongTheClients) {
   ASSERT_TRUE(host.logs(": ready"));
   ASSERT_EQ(::chmod(host.dir().c_str(), 0711), 0);
   ASSERT_EQ(::chmod(host.socket().c_str(), 0666), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::setuid(kStranger) != 0) ::_exit(3);
+  const Ended ended = in_child([&] {
+    if (::setuid(kStranger) != 0) return 3;
     const auto client = TokenClient::greeted(host.socket());
-    ::_exit(client ? 1 : client.error().code == Code::protocol_error ? 0 : 2);
-  }
-  int how = 0;
-  ::waitpid(child, &how, 0);
-  EXPECT_EQ(WEXITSTATUS(how), 0);
+    return client ? 1 : client.error().code == Code::protocol_error ? 0 : 2;
+  });
+  EXPECT_EQ(ended.status, 0) << ended.said;
   EXPECT_TRUE(host.logs("uid 54321 is not among the clients"));
   EXPECT_THAT(host.client().ask<wire::Info>(wire::InfoQuery{}), Succeeds());
 }

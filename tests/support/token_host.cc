@@ -84,8 +84,13 @@ void TokenHost::start() {
                          "audit_public = \"audit.pub.pem\"\nmodule_env = { " +
                          variables + " }\n" + options_.more);
   write("ceilings.toml", options_.ceilings);
-  pid_ = ::fork();
-  if (pid_ != 0) return;
+  const pid_t child = ::fork();
+  if (child < 0) {  // As a pid, -1 is everybody's.
+    std::perror("token_host: cannot fork");
+    std::abort();
+  }
+  pid_ = child;
+  if (child != 0) return;
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // A test that aborts leaves nobody behind.
   const int log_fd = ::open((dir() + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::dup2(log_fd, STDERR_FILENO);
@@ -95,6 +100,7 @@ void TokenHost::start() {
 }
 
 int TokenHost::stop() {
+  if (pid_ <= 0) return -1;  // Not started, or stopped already.
   ::kill(pid_, SIGTERM);
   int how = 0;
   const auto gone = [&] { return ::waitpid(pid_, &how, WNOHANG) == pid_; };

@@ -38,7 +38,7 @@ class TokenHost {
 
   // Writes desk.toml and ceilings.toml and starts; the constructors do not.
   void start();
-  // SIGTERM; the exit status. Kills after ten seconds.
+  // SIGTERM; the exit status, -1 where it does not run. Kills after 20 s.
   int stop();
 
   const std::string& dir() const { return token_.dir(); }

@@ -2,16 +2,15 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 
 #include "hsm_signer/state/store.h"
+#include "tests/support/child.h"
 #include "tests/support/error_is.h"
 #include "tests/support/temp_dir.h"
 
@@ -33,13 +32,6 @@ class StateFiles : public ::testing::Test {
         << (message != nullptr ? message : "");
     sqlite3_free(message);
     sqlite3_close(db);
-  }
-  static int in_child(const std::function<int()>& body) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(body());
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   const TempDir dir_;
@@ -109,10 +101,11 @@ TEST_F(StateFiles, ThatAnotherProcessHasAreRefusedUntilItEnds) {
   ASSERT_THAT(first, Succeeds());
   const auto second = [&] {
     return in_child([&] {
-      const auto store = Store::open(path_);
-      if (store) return 0;
-      return store.error().sentence().starts_with("another process has") ? 1 : 2;
-    });
+             const auto store = Store::open(path_);
+             if (store) return 0;
+             return store.error().sentence().starts_with("another process has") ? 1 : 2;
+           })
+        .status;
   };
   EXPECT_EQ(second(), 1);
   first->reset();
@@ -125,11 +118,12 @@ TEST_F(StateFiles, WhereNobodyMayWriteAreRefused) {
   ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
   const auto as_somebody = [&](const std::string& path) {
     return in_child([&] {
-      if (::setgid(kSomebody) != 0 || ::setuid(kSomebody) != 0) return 10;
-      const auto store = Store::open(path);
-      if (store) return 0;
-      return store.error().code == Code::state_unavailable ? 1 : 2;
-    });
+             if (::setgid(kSomebody) != 0 || ::setuid(kSomebody) != 0) return 10;
+             const auto store = Store::open(path);
+             if (store) return 0;
+             return store.error().code == Code::state_unavailable ? 1 : 2;
+           })
+        .status;
   };
   EXPECT_EQ(as_somebody(path_), 1);            // A directory that they may not enter.
   EXPECT_EQ(as_somebody(dir_ / "new.db"), 1);  // One that they may not write.
@@ -168,7 +162,7 @@ TEST_F(StateFiles, WorkAgainOnceThereIsSpace) {
               if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 14;
               const auto again = store.reserve("a", 300);
               return again && again->first == 101 && again->last == 300 ? 0 : 15;
-            }),
+            }).status,
             0);
   EXPECT_EQ((*Store::open(path_))->reserve("a", 0)->last, 300U);
 }

@@ -140,6 +140,7 @@ TEST_F(Stores, AKilledProcessNeverLeadsToAReuse) {
     int told[2];
     ASSERT_EQ(::pipe(told), 0);
     const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
     if (child == 0) {
       auto store = Store::open(path_);
       for (Uint128 want = highest + 10; store; want += 10) {

@@ -5,11 +5,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "tests/support/child.h"
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
@@ -69,14 +69,11 @@ TEST_F(RateTable, CountsEachLabelForItself) {
 
 TEST_F(RateTable, IsSharedByEveryProcessThatOpensIt) {
   Rates rates = open();
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const Ended ended = in_child([this] {
     Rates own = open();
-    ::_exit(burst(own, "a.v1", 10));
-  }
-  int how = 0;
-  ::waitpid(child, &how, 0);
-  EXPECT_EQ(WEXITSTATUS(how), 10);
+    return burst(own, "a.v1", 10);
+  });
+  EXPECT_EQ(ended.status, 10) << ended.said;
   EXPECT_EQ(burst(rates, "a.v1", 10), 0);
 }
 
@@ -129,27 +126,23 @@ TEST_F(RateTable, SaysThatTheDiskIsFull) {
   constexpr int kCannotMount = 77;
   for (const bool sparse : {false, true}) {
     // In a mount namespace of its own: the disk goes with the child.
-    const pid_t child = ::fork();
-    if (child == 0) {
+    const Ended ended = in_child([&] {
       if (::unshare(CLONE_NEWNS) != 0 ||
           ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
           ::mount("none", disk.c_str(), "tmpfs", 0, "size=16k") != 0)
-        ::_exit(kCannotMount);
+        return kCannotMount;
       if (sparse) make_sparse(disk + "/rates");
       auto rates = Rates::open(disk + "/rates");
       if (rates) {
         for (int i = 0; i < 4'096; ++i)
           static_cast<void>(rates->take("k" + std::to_string(i), 10, clock_.steady()));
-        ::_exit(1);
+        return 1;
       }
       const std::string sentence = rates.error().sentence();
-      ::_exit(sentence.find("No space left on device") != std::string::npos ? 0 : 2);
-    }
-    int how = 0;
-    ::waitpid(child, &how, 0);
-    if (WIFEXITED(how) && WEXITSTATUS(how) == kCannotMount) GTEST_SKIP() << "cannot mount a tmpfs";
-    EXPECT_FALSE(WIFSIGNALED(how)) << "signal " << WTERMSIG(how);
-    EXPECT_EQ(WEXITSTATUS(how), 0);
+      return sentence.find("No space left on device") != std::string::npos ? 0 : 2;
+    });
+    if (ended.status == kCannotMount) GTEST_SKIP() << "cannot mount a tmpfs";
+    EXPECT_EQ(ended.status, 0) << ended.said;
   }
 }
 
