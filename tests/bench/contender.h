@@ -120,6 +120,5 @@ std::unique_ptr<Contender> hsm_signer(std::string durability,
 inline constexpr const char* kP11Kit = "SoftHSM through p11-kit";
 inline constexpr const char* kFloor = "two-hop echo, SoftHSM behind";
 inline constexpr const char* kSignerOs = "hsm-signer os";
-inline constexpr const char* kSignerFsync = "hsm-signer fsync";
 
 }  // namespace hsm::bench

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <array>
 #include <optional>
 #include <thread>
 
@@ -17,11 +16,7 @@ using namespace std::chrono_literals;
 constexpr auto kStartPatience = 10s;
 
 Result<const char*> client_module() {
-  static constexpr std::array kPlaces{"/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",
-                                      "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so"};
-  for (const char* place : kPlaces) {
-    if (::access(place, R_OK) == 0) return place;
-  }
+  if (::access(HSM_P11_KIT_CLIENT, R_OK) == 0) return HSM_P11_KIT_CLIENT;
   return fail(Code::token_unavailable, "p11-kit-client.so is missing",
               "apt-get install p11-kit p11-kit-modules");
 }

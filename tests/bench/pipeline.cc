@@ -38,8 +38,9 @@ class Client {
     const Time at = now();
     over_ = over_ || meter_.over(at);
     for (;;) {
-      TRY(const std::optional<unsigned> slot, dialect_.next(over_ || checked_++ < kChecked));
+      TRY(const std::optional<unsigned> slot, dialect_.next(over_ || checked_ < kChecked));
       if (!slot) return {};
+      ++checked_;
       if (*slot >= asked_.size())
         return fail(Code::protocol_error, "an answer to something that was not asked");
       --on_their_way_;

@@ -124,7 +124,7 @@ TEST(TokendFailure, SaysThatTheModuleIsMissing) {
 }
 
 TEST(TokendFailure, SaysThatTheModuleIsNoPkcs11Module) {
-  TokenHost host{{.module = "/lib/x86_64-linux-gnu/libm.so.6"}};
+  TokenHost host{{.module = HSM_LIBM}};
   host.start();
   EXPECT_THAT(refusal_of(host.socket()).sentence(), HasSubstr("C_GetFunctionList"));
 }

@@ -1,18 +1,15 @@
 // Any bytes in any chunks through FrameBuffer; what is a frame is decoded as every message it could
 // be, and what decodes is encoded again and must mean the same. The first byte chooses the chunks.
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
+#include "tests/fuzz/demand.h"
 #include "tests/support/every_message.h"
 
 namespace hsm::wire {
 namespace {
 
-// A broken invariant ends the process: that is what a fuzzer looks for.
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::demand;
 
 std::optional<ByteView> field_of(const FrameView& frame, std::uint16_t tag) {
   FieldCursor cursor{frame.fields()};
@@ -30,7 +27,8 @@ void has_the_same_bytes(const FrameView& frame, const FrameView& again) {
     const auto written = field_of(again, rule.tag);
     if (!written || rule.kind == Kind::list) continue;
     const auto came = field_of(frame, rule.tag);
-    require(came && std::equal(came->begin(), came->end(), written->begin(), written->end()));
+    demand(came && std::equal(came->begin(), came->end(), written->begin(), written->end()),
+           "a value has one spelling");
   }
 }
 
@@ -38,18 +36,22 @@ template <class Message>
 void decode_and_encode_again(const FrameView& frame) {
   const auto message = decode<Message>(frame);
   if (!message) {
-    require(message.error().code == Code::protocol_error);
+    demand(message.error().code == Code::protocol_error, "a message is broken by its peer");
     return;
   }
   Bytes again;
   // Smaller or equal: encoders leave defaults and skipped fields out, and add nothing.
-  require(encode(again, frame.type(), frame.id(), *message).has_value());
-  require(again.size() <= kLengthSize + kHeaderSize + frame.fields().size());
+  demand(encode(again, frame.type(), frame.id(), *message).has_value(),
+         "what decodes can be encoded");
+  demand(again.size() <= kLengthSize + kHeaderSize + frame.fields().size(),
+         "an encoder adds nothing");
   const auto view = FrameView::parse(ByteView{again}.subspan(kLengthSize));
-  require(view.has_value() && view->type() == frame.type() && view->id() == frame.id());
+  demand(view.has_value() && view->type() == frame.type() && view->id() == frame.id(),
+         "what is encoded is a frame of this type and id");
   has_the_same_bytes<Message>(frame, *view);
   const auto back = decode<Message>(*view);
-  require(back.has_value() && Dump::of(*back) == Dump::of(*message));
+  demand(back.has_value() && Dump::of(*back) == Dump::of(*message),
+         "what is encoded means the same");
 }
 
 void decode_as_everything(const FrameView& frame) {
@@ -67,12 +69,12 @@ void has_ascending_tags(const FrameView& frame) {
   int last_tag = -1;
   std::size_t size = 0;
   for (auto field = cursor.peek(); field; field = cursor.peek()) {
-    require(field->tag > last_tag);
+    demand(field->tag > last_tag, "tags ascend");
     last_tag = field->tag;
     size += kFieldHeaderSize + field->bytes.size();
     cursor.advance();
   }
-  require(size == frame.fields().size());
+  demand(size == frame.fields().size(), "fields fill the frame");
 }
 
 // The ids of the frames up to the first refusal; -1 marks the refusal.
@@ -81,7 +83,7 @@ std::vector<std::int64_t> read_all(ByteView stream, std::size_t chunk) {
   std::vector<std::int64_t> seen;
   while (!stream.empty()) {
     const auto room = buffer.prepare();
-    require(!room.empty());
+    demand(!room.empty(), "there is room while there is no refusal");
     const std::size_t size = std::min({chunk, room.size(), stream.size()});
     std::copy_n(stream.begin(), size, room.begin());
     buffer.commit(size);
@@ -89,7 +91,7 @@ std::vector<std::int64_t> read_all(ByteView stream, std::size_t chunk) {
     for (;;) {
       const auto next = buffer.next();
       if (!next) {
-        require(next.error().code == Code::protocol_error);
+        demand(next.error().code == Code::protocol_error, "a frame is broken by its peer");
         seen.push_back(-1);
         return seen;
       }
@@ -109,6 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const hsm::ByteView stream{data + 1, size - 1};
   const auto in_chunks = hsm::wire::read_all(stream, 1u + data[0]);
-  hsm::wire::require(in_chunks == hsm::wire::read_all(stream, stream.size() + 1));
+  hsm::fuzz::demand(in_chunks == hsm::wire::read_all(stream, stream.size() + 1),
+                    "chunks do not matter");
   return 0;
 }
