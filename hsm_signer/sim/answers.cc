@@ -5,18 +5,12 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "hsm_signer/sim/text.h"
+
 namespace hsm::sim {
 namespace {
 
 namespace json = boost::json;
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
-
-std::string upper(std::string_view text) {
-  std::string result{text};
-  for (char& c : result) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  return result;
-}
 
 }  // namespace
 

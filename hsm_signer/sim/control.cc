@@ -1,7 +1,6 @@
 #include "hsm_signer/sim/control.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "hsm_signer/sim/answers.h"
 #include "hsm_signer/sim/order_answers.h"
@@ -17,13 +16,10 @@ std::string queued_body(std::size_t count) { return R"({"queued":)" + std::to_st
 
 Outcome<std::uint64_t> read_whole(const Payload& payload, const char* name) {
   const Value* value = payload.find(name);
-  std::uint64_t number = 0;
-  const char* begin = value == nullptr ? nullptr : value->text.data();
-  const char* end = value == nullptr ? nullptr : begin + value->text.size();
-  const auto [stop, error] = std::from_chars(begin, end, number);
-  if (value == nullptr || error != std::errc{} || stop != end)
+  const std::optional<std::uint64_t> number = value == nullptr ? std::nullopt : value->whole();
+  if (!number)
     return refuse(Reason::invalid_json, "\"" + std::string{name} + "\" must be a whole number.");
-  return number;
+  return *number;
 }
 
 // A member with a mistyped name would be a wish that silently stays unfulfilled.

@@ -4,7 +4,8 @@
 #include <array>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <charconv>
+
+#include "hsm_signer/sim/text.h"
 
 namespace hsm::sim {
 namespace {
@@ -14,8 +15,6 @@ using Cut = http::Delivery::Cut;
 
 constexpr std::uint64_t kMostCount = 1'000'000;
 constexpr std::uint64_t kMostWait = 60'000;  // Milliseconds.
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
 struct KindName {
   FaultKind kind;
@@ -90,11 +89,8 @@ Outcome<std::optional<std::uint64_t>> read_number(const Payload& payload, std::s
                                                   std::uint64_t least, std::uint64_t most) {
   const Value* value = payload.find(name);
   if (value == nullptr) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = value->text.data() + value->text.size();
-  const auto [stop, error] = std::from_chars(value->text.data(), end, number);
-  const bool whole = value->kind == Kind::number && error == std::errc{} && stop == end;
-  if (!whole || number < least || number > most) {
+  const std::optional<std::uint64_t> number = value->whole();
+  if (value->kind != Kind::number || !number || *number < least || *number > most) {
     return wrong("\"" + std::string{name} + "\" must be a whole number of " +
                  std::to_string(least) + " to " + std::to_string(most) + ".");
   }

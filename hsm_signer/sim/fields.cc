@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 
 #include "hsm_signer/sim/call.h"
 
@@ -9,17 +8,8 @@ namespace {
 constexpr std::size_t kMostText = 256;
 constexpr std::string_view kUuid = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 // The largest number that is seconds: Gemini takes both, and 10^10 s lie in the year 2286.
-constexpr std::int64_t kMostSeconds = 10'000'000'000;
-constexpr std::int64_t kMostMillis = 9'000'000'000'000;  // What Clock::Wall can hold.
-
-std::optional<std::int64_t> whole(const Value& value) {
-  if (value.kind != Kind::number && value.kind != Kind::text) return {};
-  std::int64_t number = 0;
-  const char* end = value.text.data() + value.text.size();
-  const auto [stop, error] = std::from_chars(value.text.data(), end, number);
-  if (error != std::errc{} || stop != end || number < 0) return {};
-  return number;
-}
+constexpr std::uint64_t kMostSeconds = 10'000'000'000;
+constexpr std::uint64_t kMostMillis = 9'000'000'000'000;  // What Clock::Wall can hold.
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -37,13 +27,13 @@ bool is_uuid(std::string_view text) {
 Outcome<std::optional<Clock::Wall>> read_timestamp(const Payload& payload) {
   const Value* value = payload.find("timestamp");
   if (value == nullptr) return std::nullopt;
-  const std::optional<std::int64_t> number = whole(*value);
+  const std::optional<std::uint64_t> number = value->whole();
   const bool seconds = number && *number < kMostSeconds;
   if (!number || *number > (seconds ? kMostMillis / 1000 : kMostMillis)) {
     return refuse(Reason::invalid_timestamp_in_payload,
                   "timestamp must be seconds or milliseconds since 1970.");
   }
-  const std::int64_t millis = seconds ? *number * 1000 : *number;
+  const auto millis = static_cast<std::int64_t>(seconds ? *number * 1000 : *number);
   return Clock::Wall{std::chrono::milliseconds{millis}};
 }
 
@@ -51,10 +41,10 @@ Outcome<std::size_t> read_limit(const Payload& payload, std::string_view name, s
                                 std::size_t most) {
   const Value* value = payload.find(name);
   if (value == nullptr) return usual;
-  const std::optional<std::int64_t> number = whole(*value);
+  const std::optional<std::uint64_t> number = value->whole();
   if (!number || *number == 0)
     return refuse(Reason::invalid_json, std::string{name} + " must be a positive whole number.");
-  return std::min(static_cast<std::size_t>(*number), most);
+  return std::min<std::size_t>(*number, most);
 }
 
 Outcome<std::string> read_optional(const Payload& payload, std::string_view name) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "hsm_signer/sim/text.h"
+
 namespace hsm::sim {
 namespace {
 
@@ -31,8 +33,6 @@ constexpr std::array kStart{Start{"BTC", Money::of(1'000)}, Start{"ETH", Money::
                             Start{"SOL", Money::of(500'000)}, Start{"USD", Money::of(100'000'000)},
                             Start{"XRP", Money::of(1'000'000)}};
 
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-
 }  // namespace
 
 std::span<const Symbol> symbols() { return kSymbols; }
@@ -44,8 +44,7 @@ const Symbol* find_symbol(std::string_view name) {
 }
 
 const Currency* find_currency(std::string_view name) {
-  std::string text{name};
-  std::transform(text.begin(), text.end(), text.begin(), upper);
+  const std::string text = upper(name);
   const auto* found = std::find_if(kCurrencies.begin(), kCurrencies.end(),
                                    [&](const Currency& currency) { return currency.name == text; });
   return found == kCurrencies.end() ? nullptr : found;

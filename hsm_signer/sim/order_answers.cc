@@ -4,22 +4,12 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "hsm_signer/sim/text.h"
+
 namespace hsm::sim {
 namespace {
 
 namespace json = boost::json;
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
-
-std::int64_t millis_of(Clock::Wall time) {
-  return std::chrono::floor<std::chrono::milliseconds>(time).time_since_epoch().count();
-}
-
-std::string upper(std::string_view text) {
-  std::string result{text};
-  for (char& c : result) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  return result;
-}
 
 json::object trade_object(const Trade& trade) {
   const std::int64_t millis = millis_of(trade.time);

@@ -1,5 +1,3 @@
-#include <charconv>
-
 #include "hsm_signer/sim/call.h"
 #include "hsm_signer/sim/order_answers.h"
 
@@ -14,12 +12,9 @@ constexpr std::size_t kMostTrades = 500;
 Outcome<std::uint64_t> read_order_id(const Payload& payload) {
   const Value* value = payload.find("order_id");
   if (value == nullptr) return refuse(Reason::missing_order_field, "Missing order field: order_id");
-  std::uint64_t id = 0;
-  const char* end = value->text.data() + value->text.size();
-  const auto [stop, error] = std::from_chars(value->text.data(), end, id);
-  if (error != std::errc{} || stop != end)
-    return refuse(Reason::order_not_found, "order_id must be the number of an order.");
-  return id;
+  const std::optional<std::uint64_t> id = value->whole();
+  if (!id) return refuse(Reason::order_not_found, "order_id must be the number of an order.");
+  return *id;
 }
 
 Outcome<const Order*> read_order(const Payload& payload, const Book& book) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
 
 namespace hsm::sim {
 
@@ -99,6 +100,14 @@ class PayloadHandler {
   int depth_ = 0;
   bool in_list_ = false;
 };
+
+std::optional<std::uint64_t> Value::whole() const {
+  std::uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const bool digits = error == std::errc{} && stop == end;  // No other kind has such a text.
+  return digits ? std::optional{number} : std::nullopt;
+}
 
 Outcome<Payload> Payload::read(std::string_view text) {
   json::basic_parser<PayloadHandler> parser{json::parse_options{}};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ struct Value {
   std::string text{};
   // array: its elements, of which arrays and objects are kept without content.
   std::vector<Value> items{};
+
+  // A whole number, sent as one or as its digits in a string, as ccxt sends them.
+  std::optional<std::uint64_t> whole() const;
 };
 
 class Payload {
