@@ -114,7 +114,9 @@ Result<void> Dispatcher::is_fit_for(const Ceiling& ceiling) const {
 // A module that begins to give wrong MACs says CKR_OK with each. What the token made since the last
 // canary may have been wrong and has left: the exchange refuses it.
 Result<void> Dispatcher::canary(const KeyRef& key) {
-  auto sang = host_.vault.canary(key, host_.profile.canary_every);
+  if (!canaries_.due(key.object.label)) return {};
+  auto sang = host_.vault.canary(key);
+  if (sang) canaries_.sang(key.object.label);
   // With a CK_RV the token has said no; without one it has signed wrongly.
   if (sang || sang.error().code != Code::quarantined || sang.error().ck_rv != 0) return sang;
   turn(Health::wrong_macs, sang.error().sentence());

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "hsm_signer/base/os.h"
+#include "hsm_signer/token/canaries.h"
 #include "hsm_signer/token/ceiling.h"
 #include "hsm_signer/token/ledger.h"
 #include "hsm_signer/token/profile.h"
@@ -42,7 +43,10 @@ struct Host {
 
 class Dispatcher {
  public:
-  explicit Dispatcher(Host host) : host_{std::move(host)}, ledger_{host_.info.worker_id} {}
+  explicit Dispatcher(Host host)
+      : host_{std::move(host)},
+        ledger_{host_.info.worker_id},
+        canaries_{host_.profile.canary_every} {}
 
   // Appends the answer to one frame. An error means: close the connection (no hello first, an
   // operation that this socket does not have, a message that does not decode). A refused or failed
@@ -100,6 +104,7 @@ class Dispatcher {
 
   Host host_;
   Ledger ledger_;
+  Canaries canaries_;
   bool greeted_ = false;
   Health health_ = Health::sound;
   std::string complaint_;

@@ -151,19 +151,13 @@ Result<Mac> TokenVault::mac(const KeyRef& key, ByteView message) {
                   [&](CK_OBJECT_HANDLE handle) { return session_.hmac_sha384(handle, message); });
 }
 
-Result<void> TokenVault::canary(const KeyRef& key, std::uint32_t every) {
-  TRY(Proven * known, proven(key));
-  if (++known->signed_since < every) return {};
+Result<void> TokenVault::canary(const KeyRef& key) {
   auto value = with_key(key, [&](CK_OBJECT_HANDLE handle) { return key_check_of(handle); });
   // The key is whole, for it has proved itself: what the token says against it now may pass.
   if (!value && value.error().ck_rv != 0) value.error().code = Code::token_unavailable;
   if (!value) return fail(std::move(value).error());
-  if (!equal_constant_time(*value, key.key_check))
-    return fail(Code::quarantined, "a key that signed rightly signs wrongly now",
-                shown(key.object));
-  TRY(known, proven(key));  // It may have been found again.
-  known->signed_since = 0;
-  return {};
+  if (equal_constant_time(*value, key.key_check)) return {};
+  return fail(Code::quarantined, "a key that signed rightly signs wrongly now", shown(key.object));
 }
 
 Result<wire::KeyCheckValue> TokenVault::key_check(const ObjectName& object) {

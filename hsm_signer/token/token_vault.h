@@ -20,7 +20,7 @@ class TokenVault final : public Vault {
   Result<std::vector<ObjectName>> list() override;
   Result<void> find(const KeyRef& key) override;
   Result<Mac> mac(const KeyRef& key, ByteView message) override;
-  Result<void> canary(const KeyRef& key, std::uint32_t every) override;
+  Result<void> canary(const KeyRef& key) override;
   Result<wire::KeyCheckValue> key_check(const ObjectName& object) override;
   void forget(const ObjectName& object) override;
   Result<void> import(const ObjectName& object, const wire::WrappedKey& blob) override;
@@ -37,7 +37,6 @@ class TokenVault final : public Vault {
   struct Proven {
     KeyRef key;
     CK_OBJECT_HANDLE handle;
-    std::uint32_t signed_since = 0;  // It last proved itself.
   };
   // CKA_LABEL or CKA_ID; empty where an object keeps it to itself.
   Result<Bytes> name_part(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE_TYPE type) const;

@@ -43,9 +43,9 @@ class Vault {
   virtual Result<void> find(const KeyRef& key) = 0;
   // HMAC-SHA384 over `message`; find() comes first by itself.
   virtual Result<Mac> mac(const KeyRef& key, ByteView message) = 0;
-  // Comes before each mac(): after so many of a key, has it make its key-check value anew.
-  // quarantined: it is another than it was, so the token signs wrongly.
-  virtual Result<void> canary(const KeyRef& key, std::uint32_t every) = 0;
+  // Has a key that was found make its key-check value anew. quarantined: it is another than it was,
+  // so the token signs wrongly.
+  virtual Result<void> canary(const KeyRef& key) = 0;
   // Asks the token each time.
   virtual Result<wire::KeyCheckValue> key_check(const ObjectName& object) = 0;
   // Drops what is remembered of an object, so that the next use finds and proves it again.

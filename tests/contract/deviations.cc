@@ -26,7 +26,8 @@ constexpr std::array kDeviations{
               "the second key has replaced the first: key_not_active",
               "a CKA_ID names one secret key"},
     Deviation{"nss", "DoesNotSignWithAKeyThatTookItsId",
-              "signs with the other secret until the key check, which quarantines it",
+              "signs with the other secret until the key check between signatures, which takes the "
+              "token out",
               "a handle stands for the CKA_ID"},
     Deviation{"opencryptoki", "MakesTheTokenHostsOwnKeysAndChangesNothingTheNextTime",
               "CKR_MECHANISM_INVALID: no audit key, hsm-tokend does not start", kNoEc},
@@ -35,7 +36,8 @@ constexpr std::array kDeviations{
               kInHost},
     Deviation{"opencryptoki", "TheWrapKeyIsForUnwrappingOnly", kNoWrapKey, kInHost},
     Deviation{"opencryptoki", "DoesNotSignWithAKeyThatWasExchangedBehindItsBack",
-              "signs with the new secret until the key check, which quarantines it",
+              "signs with the new secret until the key check between signatures, which takes the "
+              "token out",
               "the handle of a destroyed key is given to the next"},
     Deviation{"opencryptoki", "QuarantinesAnObjectWithoutAValueAndDestroysIt",
               "refused as token_unavailable", "signing with it says CKR_FUNCTION_FAILED"},

@@ -45,7 +45,7 @@ class VaultContract : public Deviating, public ::testing::WithParamInterface<std
   void expect_found_by_key_check(const Result<Mac>& mac, const ObjectName& object) {
     ASSERT_THAT(mac, Succeeds());
     EXPECT_TRUE(*mac == hmac_sha384(as_bytes(kOther), message_));
-    EXPECT_THAT(vault().canary(ref(object, kSecret), 1), ErrorIs(Code::quarantined));
+    EXPECT_THAT(vault().canary(ref(object, kSecret)), ErrorIs(Code::quarantined));
   }
 
   std::unique_ptr<Bench> bench_;
@@ -206,25 +206,6 @@ TEST_P(VaultContract, ProvesAKeyAnewAfterForgettingIt) {
   vault().forget(object);
   bench_->remove(object);
   EXPECT_THAT(vault().mac(ref(object, kSecret), message_), ErrorIs(Code::key_not_active));
-}
-
-// Nothing shows whether a canary was due but what it finds: the quiet key's object is gone.
-TEST_P(VaultContract, CountsTheSignaturesOfEachKeyForItsOwnCanary) {
-  const ObjectName quiet = imported(kSecret);
-  const ObjectName busy = imported(kOther);
-  for (const auto& [object, secret] : {std::pair{quiet, kSecret}, {busy, kOther}})
-    ASSERT_THAT(vault().find(ref(object, secret)), Succeeds());
-  bench_->remove(quiet);
-  const auto sing = [&](const ObjectName& object, std::string_view secret) {
-    return vault().canary(ref(object, secret), 4);
-  };
-  EXPECT_THAT(sing(quiet, kSecret), Succeeds());
-  EXPECT_THAT(sing(busy, kOther), Succeeds());
-  EXPECT_THAT(sing(quiet, kSecret), Succeeds());
-  EXPECT_THAT(sing(quiet, kSecret), Succeeds()) << "its third, although the fourth of both";
-  for (int i = 2; i <= 4; ++i) EXPECT_THAT(sing(busy, kOther), Succeeds()) << i;
-  EXPECT_THAT(sing(quiet, kSecret), ErrorIs(Code::key_not_active))
-      << "the busy key's canary was not the quiet one's";
 }
 
 TEST_P(VaultContract, RefusesToImportOverATakenLabel) {

@@ -137,9 +137,9 @@ class WatchedVault final : public Vault {
     last_ = *mac;
     return mac;
   }
-  Result<void> canary(const KeyRef& key, std::uint32_t every) override {
+  Result<void> canary(const KeyRef& key) override {
     demand(signing_, "a canary comes before a signature");
-    return keys().canary(key, every);
+    return keys().canary(key);
   }
   std::string_view decrypted_by() const override { return "token"; }
   Result<wire::KeyCheckValue> key_check(const ObjectName& object) override {

@@ -24,7 +24,6 @@ struct FakeVault::Impl {
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> wrap{EVP_RSA_gen(3072), &EVP_PKEY_free};
   std::vector<Object> objects{};
   std::map<std::string, std::pair<KeyRef, int>> proven{};
-  std::map<std::string, std::uint32_t> signed_since{};
   std::optional<Error> next{};
   int last_handle = 0;
   bool lies = false;
@@ -62,16 +61,11 @@ struct FakeVault::Impl {
     return found;
   }
 
-  // Proven once; the object may be gone since.
-  bool is_proven(const KeyRef& key) const {
-    const auto known = proven.find(key.object.label);
-    return known != proven.end() && known->second.first.object == key.object &&
-           known->second.first.key_check == key.key_check;
-  }
-
   Result<const Object*> prove(const KeyRef& key) {
-    if (is_proven(key)) {
-      if (const Object* object = by_handle(proven[key.object.label].second)) return object;
+    const auto known = proven.find(key.object.label);
+    if (known != proven.end() && known->second.first.object == key.object &&
+        known->second.first.key_check == key.key_check) {
+      if (const Object* object = by_handle(known->second.second)) return object;
     }
     proven.erase(key.object.label);
     TRY(const Object* object, locate(key.object));
@@ -128,15 +122,10 @@ Result<Mac> FakeVault::mac(const KeyRef& key, ByteView message) {
   return impl_->sign(*object, message);
 }
 
-Result<void> FakeVault::canary(const KeyRef& key, std::uint32_t every) {
-  if (!impl_->is_proven(key)) TRY_VOID(impl_->prove(key));
-  std::uint32_t& since = impl_->signed_since[key.object.label];
-  if (++since < every) return {};
+Result<void> FakeVault::canary(const KeyRef& key) {
   TRY(const auto* object, impl_->prove(key));
-  if (impl_->key_check(*object) != key.key_check)
-    return fail(Code::quarantined, "a key that signed rightly signs wrongly now", key.object.label);
-  since = 0;
-  return {};
+  if (impl_->key_check(*object) == key.key_check) return {};
+  return fail(Code::quarantined, "a key that signed rightly signs wrongly now", key.object.label);
 }
 
 void FakeVault::lie() { impl_->lies = true; }

@@ -18,7 +18,7 @@ class FakeVault final : public token::Vault {
   Result<std::vector<token::ObjectName>> list() override;
   Result<void> find(const token::KeyRef& key) override;
   Result<Mac> mac(const token::KeyRef& key, ByteView message) override;
-  Result<void> canary(const token::KeyRef& key, std::uint32_t every) override;
+  Result<void> canary(const token::KeyRef& key) override;
   Result<wire::KeyCheckValue> key_check(const token::ObjectName& object) override;
   void forget(const token::ObjectName& object) override;
   Result<void> import(const token::ObjectName& object, const wire::WrappedKey& blob) override;
