@@ -57,10 +57,14 @@ class Ceiling(EndToEnd):
     def mac(self, message, **more):
         return self.peer().ask("mac", mac_fields(message, cka_id=self.cka_id, **more))
 
+    def assert_refused(self, answer, what=None):
+        """Without showing what was answered: where that is no error it is a MAC."""
+        self.assertTrue("code" in answer, ("not refused", what))
+
     def test_a_read_is_signed_so_the_refusals_below_mean_something(self):
         message = payload('{"request":"/v1/balances","nonce":1}')
         answer = self.mac(message)
-        self.assertEqual(answer[1], hmac.new(SECRET.encode(), message, hashlib.sha384).digest())
+        self.assertTrue(wire.signs_rightly(SECRET, message, answer[1].hex()))
 
     def test_a_withdrawal_is_refused(self):
         for text in ('{"request":"/v2/withdraw/bitcoin/btc","nonce":2,"address":"bc1q","amount":"1"}',
@@ -78,13 +82,13 @@ class Ceiling(EndToEnd):
         self.assertIn(self.peer().ask("mac", fields).get("code"), ("approval_required", "denied"))
 
     def test_a_websocket_login_string_is_refused(self):
-        self.assertIn("code", self.mac(base64.b64encode(b"1700000000")))
+        self.assert_refused(self.mac(base64.b64encode(b"1700000000")))
 
     def test_arbitrary_bytes_are_refused(self):
         for message in (b"hello", b"\0" * 48, b"\xff" * 32, b"", b"\0hsm-signer kcv v1\0",
                         base64.b64encode(b"\0hsm-signer kcv v1\0"), base64.b64encode(os.urandom(60)),
                         payload('["/v1/balances"]'), payload('"x"'), payload("{}"), payload('{"nonce":1}')):
-            self.assertIn("code", self.mac(message), message)
+            self.assert_refused(self.mac(message), message)
 
     def test_base64_that_is_not_canonical_is_refused(self):
         good = payload('{"request":"/v1/balances","nonce":8 }')
@@ -93,20 +97,20 @@ class Ceiling(EndToEnd):
         last = bytes([loose[-1] + 1])
         for message in (loose, good + b"\n", b" " + good, good[:20] + b"\n" + good[20:], loose[:-1] + last + b"=",
                         base64.urlsafe_b64encode(b'{"request":"/v1/balances","nonce":9,"a":"\xc3\xbf\xc3\xbf>>??"}'), good + b"===="):
-            self.assertIn("code", self.mac(message), message)
+            self.assert_refused(self.mac(message), message)
 
     def test_a_payload_that_two_parsers_could_read_differently_is_refused(self):
         for text in ('{"request":"/v1/balances","request":"/v2/withdraw/bitcoin/btc","nonce":1}',
                      '{"request":"/v1/balances","nonce":1}x', '{"request":"/v1/balances","Request":"x","nonce":1}',
                      '{"request":"/v1/balances","nonce":1,"a":"\\ud800"}'):
-            self.assertIn("code", self.mac(payload(text)), text)
+            self.assert_refused(self.mac(payload(text)), text)
 
     def test_another_key_check_value_or_id_is_refused(self):
         message = payload('{"request":"/v1/balances","nonce":1}')
         self.assertEqual(self.mac(message, kcv=b"\0" * 8).get("code"), "quarantined")
-        self.assertIn("code", self.peer().ask("mac", mac_fields(message, cka_id=self.cka_id + 1)))
-        self.assertIn("code", self.mac(message, label=b"ceiling.v2"))
-        self.assertIn("code", self.mac(message, label=b"hsm-signer-wrap"))
+        self.assert_refused(self.peer().ask("mac", mac_fields(message, cka_id=self.cka_id + 1)))
+        self.assert_refused(self.mac(message, label=b"ceiling.v2"))
+        self.assert_refused(self.mac(message, label=b"hsm-signer-wrap"))
 
     def test_admin_verbs_end_the_conversation(self):
         for verb in ("import", "destroy", "generate", "wrap_key"):
@@ -121,7 +125,7 @@ class Ceiling(EndToEnd):
     def test_the_checkpoint_key_signs_checkpoints_only(self):
         for text in (b"", b"hello", b"hsm-signer usage v1\ndev\n1\n2\n00\n", b"origin\n1\n", b"origin\nx\nAAAA\n",
                      payload('{"request":"/v1/balances","nonce":1}')):
-            self.assertIn("code", self.peer().ask("sign_checkpoint", {1: text}), text)
+            self.assert_refused(self.peer().ask("sign_checkpoint", {1: text}), text)
         root = base64.b64encode(hashlib.sha256(b"").digest())
         self.assertNotIn("code", self.peer().ask("sign_checkpoint", {1: b"hsm-signer/test\n0\n" + root + b"\n"}))
 

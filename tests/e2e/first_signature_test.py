@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import hmac
 import json
 import os
 import subprocess
@@ -28,12 +27,16 @@ V6 = ('{"request":"/v1/order/events","nonce":123456}', "1234abcd", "caller",
 
 
 class FirstSignature(EndToEnd):
+    def assert_signed(self, signed, secret, key):
+        headers = signed["headers"]
+        self.assertTrue(wire.signs_rightly(secret, headers["X-GEMINI-PAYLOAD"], headers["X-GEMINI-SIGNATURE"]), key)
+
     def test_documented_examples_give_the_documented_signatures(self):
         for number, (payload, secret, nonce, signature) in enumerate([V1, V2, V3, V5, V6]):
             key = "vector-%d" % number
             self.at.import_key(key, api_key="account-vector%d" % number, secret=secret, nonce=nonce)
             signed = self.at.sign(key, payload, "--verbatim")
-            self.assertEqual(signed["headers"]["X-GEMINI-SIGNATURE"], signature, key)
+            self.assertTrue(signed["headers"]["X-GEMINI-SIGNATURE"] == signature, key)
             self.assertEqual(base64.b64decode(signed["headers"]["X-GEMINI-PAYLOAD"]), payload.encode())
             self.assertEqual(signed["headers"]["X-GEMINI-APIKEY"], "account-vector%d" % number)
             again = self.at.sign(key, payload, "--verbatim", check=False)
@@ -46,8 +49,7 @@ class FirstSignature(EndToEnd):
             key = "length-%d" % length
             self.at.import_key(key, api_key="account-length%d" % length, secret=secret)
             signed = self.at.sign(key, '{"request":"/v1/balances"}')
-            expected = hmac.new(secret.encode(), signed["headers"]["X-GEMINI-PAYLOAD"].encode(), hashlib.sha384)
-            self.assertEqual(signed["headers"]["X-GEMINI-SIGNATURE"], expected.hexdigest(), key)
+            self.assert_signed(signed, secret, key)
 
     def test_secrets_that_are_none_are_refused_and_nothing_is_registered(self):
         for name, secret in {"empty": b"", "newline": b"\n", "inner space": b"abc def", "control": b"abc\x01def",
@@ -58,7 +60,7 @@ class FirstSignature(EndToEnd):
                                    "--roles", "trader", "--nonce", "signer-ms", "--secret-file", "-", stdin=secret,
                                    check=False)
                 self.assertIn(done.returncode, (1, 2), done.stderr)
-                self.assertNotIn(secret.strip() or b"\xfe", done.stderr + done.stdout)
+                self.assertFalse((secret.strip() or b"\xfe") in done.stderr + done.stdout, "the secret is printed")
         listed = self.at.json("key", "list")
         self.assertNotIn("never", json.dumps(listed))
 
@@ -74,13 +76,12 @@ class FirstSignature(EndToEnd):
             fields = {1: b"pipeline", 2: b'{"request":"/v1/balances"}'}
             peer.send(b"".join(wire.frame("sign_request", ident, fields) for ident in range(500)))
             answers = [peer.receive() for _ in range(500)]
-        self.assertEqual({kind for kind, _, _ in answers}, {0x83})
+        self.assertEqual({kind for kind, _, _ in answers}, {wire.SIGNED})
         self.assertEqual([ident for _, ident, _ in answers], list(range(500)))
         nonces = [int(fields[4]) for _, _, fields in answers]
         self.assertEqual(nonces, sorted(set(nonces)))
         for _, _, fields in answers:
-            mac = hmac.new(SECRET.encode(), fields[2], hashlib.sha384).hexdigest()
-            self.assertEqual(fields[3].decode(), mac)
+            self.assertTrue(wire.signs_rightly(SECRET, fields[2], fields[3]), "a wrong signature")
         recorded = {record["nonce"]: record for record in self.at.audit_records()
                     if record.get("key") == "pipeline" and record.get("verdict") == "allow"}
         for _, _, fields in answers:
@@ -116,7 +117,7 @@ class FirstSignature(EndToEnd):
         path = at.file("audit", segment)
         with open(path, "rb") as log:
             content = log.read()
-        self.assertNotIn(SECRET.encode(), content)
+        self.assertFalse(SECRET.encode() in content, "the log holds the secret")
         at_byte = content.index(b'"allow"') + 1
         with open(path, "wb") as log:
             log.write(content[:at_byte] + b"A" + content[at_byte + 1:])
@@ -181,7 +182,7 @@ class FirstSignature(EndToEnd):
             fields = {1: b"durable", 2: b'{"request":"/v1/balances"}'}
             peer.send(b"".join(wire.frame("sign_request", ident, fields) for ident in range(200)))
             answers = [peer.receive() for _ in range(200)]
-        self.assertEqual({kind for kind, _, _ in answers}, {0x83})
+        self.assertEqual({kind for kind, _, _ in answers}, {wire.SIGNED})
         nonces = [int(fields[4]) for _, _, fields in answers]
         self.assertEqual(nonces, sorted(set(nonces)))
 
@@ -192,8 +193,7 @@ class FirstSignature(EndToEnd):
         self.at.ctl("key", "import", "offline", "--api-key", "account-offline", "--environment", "sandbox", "--roles",
                     "trader", "--nonce", "signer-ms", "--blob", blob)
         signed = self.at.sign("offline", '{"request":"/v1/balances"}')
-        mac = hmac.new(b"offline-secret", signed["headers"]["X-GEMINI-PAYLOAD"].encode(), hashlib.sha384)
-        self.assertEqual(signed["headers"]["X-GEMINI-SIGNATURE"], mac.hexdigest())
+        self.assert_signed(signed, "offline-secret", "offline")
 
     def test_a_destroyed_key_signs_no_more_and_its_cka_id_is_not_given_again(self):
         self.at.import_key("short-lived", api_key="account-short")

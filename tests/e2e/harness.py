@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import wire  # noqa: E402
 
 BIN = os.environ["HSM_SIGNER_BIN"]
+SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"  # On every architecture: Debian keeps a link to the library there.
 SECRET = "1234abcd"
 API_KEY = "account-e2e0000000000000001"
 
@@ -43,6 +44,19 @@ def run_as(uid, code, *args):
     """A Python program under another uid."""
     return subprocess.run(["python3", "-c", code, *args], user=uid, group=uid, extra_groups=[], capture_output=True,
                           check=False, timeout=30)
+
+
+def pkcs11_tool(at, *words, **more):
+    """What OpenSC's tool says, logged in to the token of a directory. PINs go through the environment: of a failed
+    command Python shows the arguments."""
+    with open(at.file("pin")) as text:
+        pin = text.read().strip()
+    done = subprocess.run(["pkcs11-tool", "--module", SOFTHSM, "--token-label", "dev", "--login", "--pin",
+                           "env:HSM_TEST_PIN", *words], capture_output=True, check=False, timeout=60,
+                          env={**os.environ, "SOFTHSM2_CONF": at.file("softhsm2.conf"), "HSM_TEST_PIN": pin, **more})
+    if done.returncode != 0:
+        raise AssertionError("pkcs11-tool: exit %d\n%s" % (done.returncode, done.stderr.decode().replace(pin, "(PIN)")))
+    return done.stdout + done.stderr
 
 
 @contextlib.contextmanager

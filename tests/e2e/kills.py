@@ -4,7 +4,6 @@ Witness that compares what clients received with the audit log, sharing no code 
 import base64
 import contextlib
 import hashlib
-import hmac
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import time
 
 import wire
-from harness import Directory, program, wait_until
+from harness import Directory, pkcs11_tool, program, wait_until
 from load import Load
 
 SECRETS = {"kill.os": "secret-of-kill-os", "kill.fsync": "secret-of-kill-fsync",
@@ -48,10 +47,6 @@ def holds_a_value(path):
             return False
         at += {1: 1, 2: 8}[form] if form != 3 else 8 + struct.unpack_from(">Q", data, at)[0]
     return False
-
-
-def hmac_hex(secret, text):
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha384).hexdigest()
 
 
 class Site(Directory):
@@ -168,13 +163,8 @@ class Site(Directory):
     def token_labels(self):
         """CKA_LABELs of the secret keys in the token, as OpenSC sees them; those without a label left out."""
         self.admin_worker()  # At a login SoftHSM empties token.object for a moment, unlocked.
-        with open(self.file("pin")) as text:
-            pin = text.read().strip()
-        done = subprocess.run(["pkcs11-tool", "--module", "/usr/lib/softhsm/libsofthsm2.so", "--token-label", "dev",
-                               "--login", "--pin", "env:HSM_TEST_PIN", "--list-objects", "--type", "secrkey"],
-                              env=dict(os.environ, SOFTHSM2_CONF=self.file("softhsm2.conf"), HSM_TEST_PIN=pin),
-                              capture_output=True, check=True, timeout=60)
-        labels = [line.split(":", 1)[1].strip() for line in done.stdout.decode().splitlines()
+        listed = pkcs11_tool(self, "--list-objects", "--type", "secrkey")
+        labels = [line.split(":", 1)[1].strip() for line in listed.decode().splitlines()
                   if line.strip().startswith("label:")]
         return sorted(filter(None, labels))
 
@@ -254,8 +244,8 @@ class Witness:
             payload = base64.b64decode(item["payload"], validate=True)
             nonce = int(item["nonce"])
             self.test.assertEqual(int(json.loads(payload)["nonce"]), nonce)
-            signature = hmac_hex(self.secrets[item["key"]], item["payload"])
-            self.test.assertEqual(item["signature_sha256"], hashlib.sha256(signature.encode()).hexdigest(),
+            signature = wire.signature_of(self.secrets[item["key"]], item["payload"])
+            self.test.assertEqual(item["signature_sha256"], hashlib.sha256(signature).hexdigest(),
                                   "a signature that the secret does not give")
             self.test.assertEqual(self.records.get(item["seq"]),
                                   (item["key"], nonce, item["signature_sha256"], hashlib.sha256(payload).hexdigest()),

@@ -1,6 +1,8 @@
 """The framing of docs/protocol.md in Python's standard library: written from the document, shares no code with
 the daemons, so that a test which speaks it checks both."""
 
+import hashlib
+import hmac
 import socket
 import struct
 
@@ -11,7 +13,7 @@ TYPES = {
     "destroyed_key": 0x27, "info": 0x40, "mac": 0x41, "list": 0x42, "key_check": 0x43, "forget": 0x44,
     "sign_checkpoint": 0x45, "usage": 0x46, "import": 0x50, "destroy": 0x51, "generate": 0x52, "wrap_key": 0x53,
 }
-ERROR = 0xFF
+SIGNED, SIGNED_VERBATIM, ERROR = 0x83, 0x84, 0xFF
 
 
 def u16(value):
@@ -53,6 +55,32 @@ def tags(content, count):
         fields[tag] = content[at + 6:at + 6 + size]
         at += 6 + size
     return fields
+
+
+def whole_frames(buffer):
+    """The contents of the frames that are whole, and the bytes behind them."""
+    found, at = [], 0
+    while len(buffer) - at >= 4:
+        (length,) = struct.unpack_from("<I", buffer, at)
+        if len(buffer) - at < 4 + length:
+            break
+        found.append(buffer[at + 4:at + 4 + length])
+        at += 4 + length
+    return found, buffer[at:]
+
+
+def octets(text):
+    return text.encode() if isinstance(text, str) else text
+
+
+def signature_of(secret, payload):
+    """Of a payload in base64; 96 hexadecimal digits."""
+    return hmac.new(octets(secret), octets(payload), hashlib.sha384).hexdigest().encode()
+
+
+def signs_rightly(secret, payload, signature):
+    """A bool, since of two signatures that are not equal a test that fails would print both."""
+    return hmac.compare_digest(signature_of(secret, payload), octets(signature))
 
 
 HELLO = frame("hello", 0, {1: u32(1), 2: b"e2e"})

@@ -20,6 +20,16 @@ TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, TPM_ALG_SHA256, TPM_ALG_SHA384 = 0x8, 0x5, 0xb,
 FIXED_TPM, FIXED_PARENT, USER_WITH_AUTH, SIGN = 1 << 1, 1 << 4, 1 << 6, 1 << 18
 
 
+def ask(*command, secret="", **more):
+    """Runs it. Its own words are shown where it fails, without `secret`, and never its arguments: PINs are among them."""
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, **more)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        sys.exit("tpm_keys.py: %s: exit %d\n%s" % (" ".join(command[:2]), done.returncode,
+                                                  said.replace(secret, "(PIN)") if secret else said))
+    return done.stdout
+
+
 def sized(data):
     """A TPM2B."""
     return struct.pack(">H", len(data)) + data
@@ -44,8 +54,7 @@ def create_command(parent, auth, secret):
 
 def create(parent, auth, secret):
     """TPM2B_PRIVATE and TPM2B_PUBLIC, as tpm2-tools keep them in files."""
-    answer = subprocess.run(["tpm2_send"], input=create_command(parent, auth, secret), capture_output=True, check=True,
-                            timeout=60).stdout
+    answer = ask("tpm2_send", input=create_command(parent, auth, secret))
     code = struct.unpack(">I", answer[6:10])[0]
     if code != 0:
         sys.exit("tpm_keys.py: TPM2_Create answers 0x%x" % code)
@@ -55,9 +64,7 @@ def create(parent, auth, secret):
 
 def primary():
     """The handle of the primary key that `tpm2_ptool init` made persistent."""
-    listed = subprocess.run(["tpm2_getcap", "handles-persistent"], capture_output=True, text=True, check=True,
-                            timeout=60).stdout.split()
-    return int(listed[1], 16)
+    return int(ask("tpm2_getcap", "handles-persistent").split()[1], 16)
 
 
 def link(store, pin, label, auth, private, public):
@@ -66,8 +73,8 @@ def link(store, pin, label, auth, private, public):
         for path, data in zip(paths, (public, private)):
             with open(path, "wb") as file:
                 file.write(data)
-        subprocess.run(["tpm2_ptool", "link", "--label", "desk", "--userpin", pin, "--key-label", label, "--auth", auth,
-                        "--path", store, *paths], stdout=subprocess.DEVNULL, check=True, timeout=60)
+        ask("tpm2_ptool", "link", "--label", "desk", "--userpin", pin, "--key-label", label, "--auth", auth, "--path",
+            store, *paths, secret=pin)
 
 
 def objects_of(store):
@@ -77,8 +84,7 @@ def objects_of(store):
 def name_last(store, cka_id):
     with objects_of(store) as database:
         last = database.execute("SELECT MAX(id) FROM tobjects").fetchone()[0]
-    subprocess.run(["tpm2_ptool", "objmod", "--id", str(last), "--key", "CKA_ID", "--type", "raw", "--value", cka_id,
-                    "--path", store], check=True, timeout=60)
+    ask("tpm2_ptool", "objmod", "--id", str(last), "--key", "CKA_ID", "--type", "raw", "--value", cka_id, "--path", store)
 
 
 def repeat_last(store, more):

@@ -51,11 +51,15 @@ def library(name):
 
 
 def run(*command, env=None, stdin=""):
-    """A step of a set-up. Its output is shown where it fails: the PINs in it are of this test only."""
+    """A step of a set-up. Its output is shown where it fails, but for the PINs that it was given."""
     done = subprocess.run(command, env={**os.environ, **(env or {})}, input=stdin, text=True, capture_output=True,
                           check=False, timeout=120)
     if done.returncode != 0:
-        raise CannotMake("%s: exit %d\n%s%s" % (command[0], done.returncode, done.stdout, done.stderr))
+        said = done.stdout + done.stderr
+        pins = [value for flag, value in zip(command, command[1:]) if flag in ("--userpin", "--sopin")]
+        for pin in sorted(filter(None, [*pins, *stdin.split()]), key=len, reverse=True):
+            said = said.replace(pin, "(PIN)")
+        raise CannotMake("%s: exit %d\n%s" % (command[0], done.returncode, said))
     return done.stdout
 
 
@@ -93,7 +97,7 @@ def daemon(*command, env=None, log):
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.wait(10)
 
 
 def make_softhsm(directory):

@@ -83,7 +83,7 @@ class Sim:
                 self.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait()
+                self.process.wait(timeout=10)
         self.process.stdout.close()
         self.directory.cleanup()
 
