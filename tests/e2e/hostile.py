@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Clients that mean harm, all kinds of hostile_kinds.py in one process over epoll.
 
-    hostile.py SOCKET [--kinds a,b] [--connections N] [--again] [--seconds S] [--cpu SHARE] [--key KEY]
+    hostile.py SOCKET [--kinds a,b] [--connections N] [--again] [--beats N [--all-end]] [--seconds S] [--cpu SHARE] [--key KEY]
 
 Opens N connections, the kinds in turn; those of a storm, and with --again all, come back when they have ended. Prints
-`ready` once all have been tried, ends after S seconds or at SIGTERM, and then prints one line of JSON: for each kind how
-many connections there were, which error codes came back, how many the daemon ended and how long the longest of these
-lived. `--cpu` is the share of one processor that it allows itself, so that on a small machine it is the daemon that is
+`ready` once all have been tried. Ends at SIGTERM; with --beats once it has done its work: the daemon has ended those whom
+it owes an end (with --all-end everybody) and each of the others has had so many beats; after S seconds at the latest. Then
+prints one line of JSON: which kinds had not done theirs, and for each kind how many connections there were, which error codes
+came back, how many the daemon ended and how long the longest of these lived. `--cpu` is the share of one processor that it allows itself, so that on a small machine it is the daemon that is
 measured and not the lack of processors."""
 
 import argparse
@@ -52,6 +53,7 @@ class Horde:
         self.selector = selectors.EpollSelector()
         self.tallies = {name: Tally() for name in arguments.kinds}
         self.share, self.again = arguments.cpu, arguments.again
+        self.beats, self.all_end = arguments.beats, arguments.all_end
         self.open = set()
         self.waiting = []  # Those that come again with the next beat.
         self.stopped = False
@@ -116,19 +118,30 @@ class Horde:
                 self.attempt(key.data, key.data.receive)
             self.pace()
         waiting, self.waiting = self.waiting, []
-        for client in waiting:
+        for number, client in enumerate(waiting):
+            if self.stopped:
+                self.waiting += waiting[number:]
+                return
             self.start(client)
             self.pace()
         for client in list(self.open):
+            client.beats += 1
             self.attempt(client, client.move)
             self.pace()
             if self.stopped:
                 return
 
+    def unfinished(self):
+        """Kinds of which somebody is yet to be ended, or has not had its beats."""
+        return sorted({type(client).__name__ for client in [*self.open, *self.waiting]
+                       if self.all_end or client.patience or client.beats < self.beats})
+
     def run(self, seconds):
         self.began, self.used_before = time.monotonic(), time.process_time()
         print("ready", flush=True)
         while not self.stopped and time.monotonic() < self.began + seconds:
+            if self.beats and not self.unfinished():
+                break
             self.turn()
         self.report()
 
@@ -137,7 +150,7 @@ class Horde:
         for client in self.open:
             self.tally(client).add(client, by_daemon=False)
         said = {name: tally.report() for name, tally in self.tallies.items()}
-        print(json.dumps({"kinds": said, "open": len(self.open), "seconds": round(wall, 1),
+        print(json.dumps({"kinds": said, "unfinished": self.unfinished(), "open": len(self.open), "seconds": round(wall, 1),
                           "cpu": round((time.process_time() - self.used_before) / wall, 3)}), flush=True)
 
 
@@ -146,6 +159,8 @@ def main():
     parser.add_argument("socket")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(KINDS))
     parser.add_argument("--connections", type=int, default=len(KINDS))
+    parser.add_argument("--beats", type=int, default=0)
+    parser.add_argument("--all-end", action="store_true", help="the daemon owes everybody an end")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--cpu", type=float, default=1.0)
     parser.add_argument("--again", action="store_true", help="every kind connects anew when it was ended")

@@ -53,7 +53,7 @@ class Hostile:
         self.socket = None
         self.out, self.buffer, self.codes = b"", b"", []
         self.began = self.ended = 0.0
-        self.answers = 0
+        self.answers = self.beats = 0
 
     def connect(self):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -89,17 +89,11 @@ class Hostile:
 
     def parse(self):
         """Counts answers and keeps the codes of errors, without looking into the rest."""
-        at, buffer = 0, self.buffer
-        while len(buffer) - at >= 5:
-            (length,) = struct.unpack_from("<I", buffer, at)
-            if len(buffer) - at < 4 + length:
-                break
-            if buffer[at + 4] == wire.ERROR and len(self.codes) < 100:
-                _, _, fields = wire.Peer.parse(buffer[at + 4:at + 4 + length])
-                self.codes.append(fields[1].decode())
-            self.answers += 1
-            at += 4 + length
-        self.buffer = buffer[at:]
+        came, self.buffer = wire.whole_frames(self.buffer)
+        self.answers += len(came)
+        for content in came:
+            if content[0] == wire.ERROR and len(self.codes) < 100:
+                self.codes.append(wire.Peer.parse(content)[2][1].decode())
 
     def close(self):
         self.ended = time.monotonic()

@@ -12,10 +12,9 @@ import time
 import hostile
 import hostile_kinds
 import wire
-from harness import Directory, test_user, wait_until
+from harness import Directory, end, test_user, wait_until
 
 REQUEST = b'{"request":"/v1/balances"}'
-SIGNED = 0x83
 TICKS = os.sysconf("SC_CLK_TCK")
 
 POLICY = """version = 1
@@ -52,6 +51,17 @@ def unknown():
     return test_user("hsm-test-b")
 
 
+class Attack(dict):
+    """One that goes on, later what it reports."""
+
+    def __init__(self, process):
+        super().__init__()
+        self.process = process
+
+    def goes_on(self):
+        return self.process.poll() is None
+
+
 class Besieged(Directory):
     """Reachable by every uid, as /run/hsm-signer is in production."""
 
@@ -74,30 +84,31 @@ class Besieged(Directory):
         subprocess.run(words + self.command("up"), check=True, capture_output=True, timeout=60)
 
     @contextlib.contextmanager
-    def attack(self, uid, seconds=600, **words):
-        """hostile.py under `uid`; yields a dictionary that holds its report behind the block. With `seconds`, the block's end
-        waits for the attack's own."""
+    def attack(self, uid, **words):
+        """hostile.py under `uid`; yields an Attack that holds its report behind the block. With `beats` the block's end waits
+        until it has done its work, else it ends the attack."""
+        seconds = 60 if "beats" in words else 600
         command = ["python3", os.path.join(self.path, "hostile.py"), self.socket, "--seconds", str(seconds)]
-        command += ["--again"] * words.pop("again", False)
         for name, value in words.items():
-            command += ["--" + name, ",".join(value) if isinstance(value, (list, tuple)) else str(value)]
+            command.append("--" + name.replace("_", "-"))
+            if value is not True:
+                command.append(",".join(value) if isinstance(value, (list, tuple)) else str(value))
         process = subprocess.Popen(command, stdout=subprocess.PIPE, user=uid, group=uid, extra_groups=[],
                                    preexec_fn=humbly, start_new_session=True)
-        report = {}
+        attack = Attack(process)
         try:
             assert select.select([process.stdout], [], [], 60)[0], "hostile.py is not ready in a minute"
             assert process.stdout.readline() == b"ready\n"
-            yield report
-        except BaseException:
-            process.kill()
-            raise
-        else:
-            if seconds == 600:
+            yield attack
+            if "beats" not in words:
                 process.terminate()
-            report.update(json.loads(process.communicate(timeout=seconds + 60)[0]))
+            attack.update(json.loads(process.communicate(timeout=120)[0]))
+            if "beats" in words and attack["unfinished"]:
+                raise AssertionError("in %d s the daemon has not ended, or was not busied by, %s" % (
+                    seconds, ", ".join(attack["unfinished"])))
         finally:
+            end(process)
             process.stdout.close()
-            process.wait(60)
 
     @property
     def signer(self):
