@@ -209,7 +209,7 @@ class Tokens(unittest.TestCase):
                 text.seek(0)
                 text.write("verison = 1\n" + content)
             done = subprocess.run([program(program_name), "--config", at.file(name), "--check"], capture_output=True,
-                                  check=False)
+                                  check=False, timeout=30)
             self.assertEqual(done.returncode, 2)
             self.assertIn(b"%s:1:1" % name.encode(), done.stderr)
             self.assertIn(b"verison", done.stderr)
@@ -218,7 +218,7 @@ class Tokens(unittest.TestCase):
         at = self.own(up=False)
         at.edit("policy.toml", "[[rule]]", "[[rule]]\nalow = [\"class:read\"]")
         done = subprocess.run([program("hsm-signerd"), "--config", at.file("signer.toml"), "--check"],
-                              capture_output=True, check=False)
+                              capture_output=True, check=False, timeout=30)
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr.decode(), r"policy\.toml:\d+:\d+.*alow")
 
@@ -226,7 +226,7 @@ class Tokens(unittest.TestCase):
         at = self.own(up=False)
         at.edit("policy.toml", "[[rule]]", "[[rule]]\nsymbols = [\"btcusd\"]")
         done = subprocess.run([program("hsm-signerd"), "--config", at.file("signer.toml"), "--check"],
-                              capture_output=True, check=False)
+                              capture_output=True, check=False, timeout=30)
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr.decode(), r"symbols.*not supported yet")
 
@@ -273,7 +273,7 @@ class Tokens(unittest.TestCase):
                 os.chown(at.dir, 0, 0)
             os.chmod(at.dir, 0o755)
             copy = os.path.join(at.path, "hsm-signerd")
-            subprocess.run(["cp", program("hsm-signerd"), copy], check=True)
+            subprocess.run(["cp", program("hsm-signerd"), copy], check=True, timeout=30)
             done = subprocess.run([copy, "--config", at.file("signer.toml")], user=uid, group=uid, extra_groups=[],
                                   capture_output=True, check=False, timeout=30)
             self.assertNotEqual(done.returncode, 0, victim)
@@ -314,7 +314,7 @@ class Tokens(unittest.TestCase):
         at.import_key("unread", api_key="account-unread")
         with open("/dev/full", "w") as full:
             done = subprocess.run([program("hsm-signerctl"), "--dir", at.dir, "sign", "unread", "--request", "-"],
-                                  input=REQUEST.encode(), stdout=full, stderr=subprocess.PIPE, check=False)
+                                  input=REQUEST.encode(), stdout=full, stderr=subprocess.PIPE, check=False, timeout=30)
         self.assertEqual(done.returncode, 3, done.stderr)
 
     def test_a_wrapped_key_replaces_nothing_that_is_there(self):

@@ -87,7 +87,7 @@ def production_shape(at, token_uid, signer_uid, mode):
     os.chmod(at.file("run"), 0o777)
 
 
-@unittest.skipUnless(subprocess.run([PROBE, "confines"], check=False).returncode == 0,
+@unittest.skipUnless(subprocess.run([PROBE, "confines"], check=False, timeout=30).returncode == 0,
                      "a build with a sanitizer confines nothing")
 class Confined(unittest.TestCase):
     """What the classes below share."""

@@ -63,9 +63,7 @@ ONE_WORKER = {
 class Faulty(Directory):
     """Signing workers over a module with faults."""
 
-    def __init__(self, workers=2):
-        super().__init__(workers=workers, up=False)
-        self.wanted = workers
+    def begin(self):
         with open(self.file("dev.toml")) as text:
             content = text.read()
         content = re.sub(r'^module = .*$', 'module = "%s"\ncall_deadline_ms = %d' % (FAULT_MODULE, CALL_DEADLINE_MS),
@@ -123,12 +121,12 @@ class OneFaultyWorker(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.at = Faulty()
+        cls.at = Faulty(workers=2)
         cls.addClassCleanup(cls.at.close)
 
     def setUp(self):
         self.addCleanup(self.at.rules, "")
-        self.load = paced.Load(self.at.socket, KEYS, RATE, DEADLINE_MS)
+        self.load = paced.Paced(self.at.socket, KEYS, RATE, DEADLINE_MS)
         self.addCleanup(self.load.close)
 
     def test_each_fault_gives_right_answers_or_clear_errors_in_time(self):
@@ -209,9 +207,9 @@ class OneFaultyWorker(unittest.TestCase):
 
 class AllWorkers(unittest.TestCase):
     def setUp(self):
-        self.at = Faulty()
+        self.at = Faulty(workers=2)
         self.addCleanup(self.at.close)
-        self.load = paced.Load(self.at.socket, KEYS, RATE, DEADLINE_MS)
+        self.load = paced.Paced(self.at.socket, KEYS, RATE, DEADLINE_MS)
         self.addCleanup(self.load.close)
 
     def honest(self, answers):

@@ -237,7 +237,7 @@ class SimulatedExchange(EndToEnd):
                    "Content-Length: 0", "-H", "Cache-Control: no-cache"]
         for name, value in headers.items():
             command += ["-H", "%s: %s" % (name, value)]
-        return json.loads(subprocess.run(command + [url], capture_output=True, check=True).stdout)
+        return json.loads(subprocess.run(command + [url], capture_output=True, check=True, timeout=30).stdout)
 
 
 if __name__ == "__main__":

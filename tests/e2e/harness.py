@@ -2,19 +2,16 @@
 directory, every process started here ended by its pid."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
-
-sys.path.insert(0, os.path.dirname(__file__))
-import wire  # noqa: E402
 
 BIN = os.environ["HSM_SIGNER_BIN"]
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"  # On every architecture: Debian keeps a link to the library there.
@@ -74,16 +71,22 @@ def stopped(pids):
 class Directory:
     """What `hsm-signerctl init` makes, with daemons running in it."""
 
-    def __init__(self, workers=1, up=True):
+    def __init__(self, workers=1, **more):
         # Short: socket paths hold at most 107 bytes.
         self.path = tempfile.mkdtemp(prefix="hsm-e2e-", dir="/tmp")
         self.dir = os.path.join(self.path, "d")
-        self.run_init(workers)
+        self.wanted = workers
+        try:
+            self.ctl("init", "--workers", str(workers))
+            self.begin(**more)
+        except BaseException:  # Nobody else could end what was started.
+            self.close()
+            raise
+
+    def begin(self, up=True):
+        """What comes after init."""
         if up:
             self.ctl("up")
-
-    def run_init(self, workers):
-        self.ctl("init", "--workers", str(workers))
 
     def file(self, *names):
         return os.path.join(self.dir, *names)
@@ -221,4 +224,9 @@ def end(process):
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(10)
+
+
+def die_with_parent():
+    """For preexec_fn: a test that is killed leaves nobody behind, not even one that stands still."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

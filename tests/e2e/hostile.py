@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Clients that mean harm, all kinds of hostile_kinds.py in one process over epoll.
 
-    hostile.py SOCKET [--kinds a,b] [--connections N] [--again] [--beats N [--all-end]] [--seconds S] [--cpu SHARE] [--key KEY]
+    hostile.py SOCKET [--kinds a,b] [--connections N] [--again] [--beats N [--all-end]] [--seconds S] [--cpu SHARE]
+                      [--key KEY]
 
 Opens N connections, the kinds in turn; those of a storm, and with --again all, come back when they have ended. Prints
-`ready` once all have been tried. Ends at SIGTERM; with --beats once it has done its work: the daemon has ended those whom
-it owes an end (with --all-end everybody) and each of the others has had so many beats; after S seconds at the latest. Then
-prints one line of JSON: which kinds had not done theirs, and for each kind how many connections there were, which error codes
-came back, how many the daemon ended and how long the longest of these lived. `--cpu` is the share of one processor that it allows itself, so that on a small machine it is the daemon that is
-measured and not the lack of processors."""
+`ready` once all have been tried. Ends at SIGTERM; with --beats once it has done its work: the daemon has ended those
+whom it owes an end (with --all-end everybody) and each of the others has had so many beats; after S seconds at the
+latest. Then prints one line of JSON: which kinds had not done theirs, and for each kind how many connections there were,
+which error codes came back, how many the daemon ended and how long the longest of these lived. `--cpu` is the share of
+one processor that it allows itself, so that on a small machine it is the daemon that is measured and not the lack of
+processors."""
 
 import argparse
 import collections

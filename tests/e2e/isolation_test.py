@@ -48,7 +48,8 @@ class Isolation(EndToEnd):
 
     def test_no_part_of_the_signer_links_pkcs11(self):
         for name in ("hsm-signerd", "hsm-signerctl", "gemini-sim"):
-            needed = subprocess.run(["readelf", "-d", program(name)], capture_output=True, check=True).stdout.decode()
+            needed = subprocess.run(["readelf", "-d", program(name)], capture_output=True, check=True,
+                                    timeout=30).stdout.decode()
             self.assertNotRegex(needed, "libp11|p11-kit|softhsm", name)
 
     def test_neither_pin_nor_secret_stands_in_argv_or_environment(self):
@@ -164,7 +165,7 @@ class SeparateUsers(unittest.TestCase):
     def not_readable(self, uid, *targets):
         for target in targets:
             read = subprocess.run(["cat", target], user=uid, group=uid, extra_groups=[], capture_output=True,
-                                  check=False)
+                                  check=False, timeout=30)
             self.assertNotEqual(read.returncode, 0, target)
             self.assertIn(b"Permission denied", read.stderr)
 

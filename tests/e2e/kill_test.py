@@ -55,7 +55,7 @@ class RandomKills(unittest.TestCase):
         seconds = time.monotonic() - self.began
         print("%s: %d kills in %.1f s, %d signatures received, %d records, refusals %s; HSM_KILL_SEED=%d" % (
             what, KILLS, seconds, self.witness.signatures(), self.witness.size,
-            {load.key: load.refusals for load in self.loads}, SEED))
+            {load.keys[0]: load.refusals for load in self.loads}, SEED))
 
     def holds(self):
         self.site.wait_ready()

@@ -6,14 +6,15 @@ import contextlib
 import hashlib
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
 import time
 
 import wire
-from harness import Directory, pkcs11_tool, program, wait_until
-from load import Load
+from harness import Directory, die_with_parent, pkcs11_tool, program, wait_until
+from load import Load, receipt
 
 SECRETS = {"kill.os": "secret-of-kill-os", "kill.fsync": "secret-of-kill-fsync",
            "kill.caller": "secret-of-kill-caller"}
@@ -54,9 +55,10 @@ class Site(Directory):
     imported by `with_keys`."""
 
     def __init__(self, workers=2):
-        super().__init__(workers=workers, up=False)
         self.processes = {}
-        self.workers_wanted = workers
+        super().__init__(workers)
+
+    def begin(self):
         self.policy_for_fsync()
         os.makedirs(self.file("log"), exist_ok=True)
         self.start("tokend")
@@ -123,7 +125,7 @@ class Site(Directory):
     def waits_in_poll(pid, wchan):
         with open("/proc/%d/syscall" % pid) as text:
             number = text.read().split()[0]
-        return number in ("271", "73") or "poll" in wchan  # ppoll on x86-64 and on arm64.
+        return number == ("73" if os.uname().machine == "aarch64" else "271") or "poll" in wchan  # ppoll.
 
     def status(self):
         with wire.Peer(self.admin_socket, timeout=30) as peer:
@@ -132,7 +134,7 @@ class Site(Directory):
     def ready(self):
         with contextlib.suppress(OSError, wire.Closed):
             tokens = wire.records(self.status().get(10, b""))
-            return [(token[2], token[3]) for token in tokens] == [(wire.u32(self.workers_wanted),) * 2]
+            return [(token[2], token[3]) for token in tokens] == [(wire.u32(self.wanted),) * 2]
         return False
 
     def wait_ready(self):
@@ -152,9 +154,7 @@ class Site(Directory):
             return None
         if "code" in fields:
             return fields
-        return {"nonce": fields[4].decode(), "seq": int.from_bytes(fields[5], "little"), "payload": fields[2].decode(),
-                "signature_sha256": hashlib.sha256(fields[3]).hexdigest(), "api_key": fields[1].decode(),
-                "key": fields[6].decode(), "version": int.from_bytes(fields[7], "little")}
+        return receipt(fields)
 
     def versions(self, name=None):
         listed = self.json("key", "list", *([name] if name else []), check=False).get("keys", [])
@@ -188,8 +188,8 @@ class Site(Directory):
             self.wait_ready()
 
     def load(self, key):
-        return Load(self.socket, key, os.path.join(self.path, key + ".receipts"),
-                    "caller-ms" if key == "kill.caller" else "request")
+        return Load(self.socket, os.path.join(self.path, key + ".receipts"), key,
+                    form="caller-ms" if key == "kill.caller" else "request")
 
     def close(self):
         for which in ("signerd", "tokend"):
@@ -376,23 +376,32 @@ class Killed:
 
     def __init__(self, nth, *what, stdin=b""):
         killer = os.path.join(os.path.dirname(os.path.abspath(__file__)), "syscall_killer.py")
-        self.process = subprocess.Popen(["python3", killer, str(nth), *map(str, what)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.process.stdin.write(stdin)
-        self.process.stdin.close()
-        ready = self.process.stdout.readline()
-        if ready != b"ready\n":
-            self.process.wait(10)
-            raise AssertionError("the tracer: %s%s" % (ready, self.process.stderr.read()))
+        self.pid = None
+        self.process = subprocess.Popen(["python3", killer, str(nth), *map(str, what)], stdin=subprocess.PIPE, bufsize=0,
+                                        stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        try:
+            self.process.stdin.write(stdin)
+            self.process.stdin.close()
+            self.process.stdin = None  # Or communicate() would write to it.
+            assert select.select([self.process.stdout], [], [], 20)[0], "the tracer is not ready in 20 s"
+            assert self.process.stdout.readline() == b"ready\n", "the tracer cannot trace"
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate(timeout=10)
 
     def result(self, end):
         """(calls seen, number of the call not made or None). `end`: the process goes on, so the tracer is told to."""
         if end and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        lines = self.process.stdout.read().splitlines()
-        with contextlib.closing(self.process.stdout), contextlib.closing(self.process.stderr):
-            self.errors = self.process.stderr.read().decode()
-        told = json.loads(lines[-1])
+        try:
+            printed, _ = self.process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        told = json.loads(printed.splitlines()[-1])
         self.pid = told["pid"]
         return told["seen"], told["killed"]

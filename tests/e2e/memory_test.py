@@ -4,10 +4,10 @@ file. The scanner itself is proved by scripts.memory_scan; here it also has to f
 import collections
 import contextlib
 import fcntl
-import json
 import os
 import random
 import re
+import select
 import string
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import unittest
 
 import wire
 from harness import EndToEnd, end, program, stopped, wait_until
+from load import Load
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 import memory_scan  # noqa: E402
@@ -27,6 +28,7 @@ SIGNATURES = 20000
 ROUNDS = 12
 LOOKS = 10  # At each worker, in each round.
 MOST_LOOKS = 5000
+MOST_SECONDS = 300
 DEPTH = 32
 TYPED, OFFLINE = "account-typed00000000001", "account-offline000000001"
 # System calls by number; arm64 has ppoll() only.
@@ -54,47 +56,30 @@ def kilobytes(pid, field):
         return int(re.search(r"^%s:\s*(\d+) kB" % field, text.read(), re.M).group(1))
 
 
+def read_until(file, ending=None, seconds=20):
+    """What comes until it ends like this, or until nobody is there any more who could write."""
+    shown, until = b"", time.monotonic() + seconds
+    while ending is None or not shown.endswith(ending):
+        if not select.select([file], [], [], max(0, until - time.monotonic()))[0]:
+            raise AssertionError("in %d s it did not say %r, or has not ended" % (seconds, ending))
+        more = file.read(1 if ending else 65536)
+        if not more:
+            break
+        shown += more
+    return shown
+
+
 @contextlib.contextmanager
 def full_pipe():
     """(end to write to, what reads the rest): who writes there stands still until it is read."""
     reader, writer = os.pipe()
     room = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.write(writer, b"x" * room)
-    with open(reader, "rb") as printed, open(writer, "wb", buffering=0) as ours:
+    with open(reader, "rb", buffering=0) as printed, open(writer, "wb", buffering=0) as ours:
         def rest():
             ours.close()
-            return printed.read()[room:]
+            return read_until(printed)[room:]
         yield ours, rest
-
-
-class Load:
-    """load_client.py, beside which the test does something else."""
-
-    def __init__(self, at, *keys):
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load_client.py")
-        # What it prints goes into a file: it is not to wait for a test that is busy.
-        self.path = at.file("load.txt")
-        with open(self.path, "wb") as printed:
-            self.process = subprocess.Popen([sys.executable, script, at.socket, str(DEPTH), *keys],
-                                            stdin=subprocess.PIPE, stdout=printed)
-        self.pid = self.process.pid
-        wait_until(lambda: self.signed() > 0, what="the load begins")
-
-    def lines(self):
-        with open(self.path) as text:
-            return text.read().splitlines()
-
-    def signed(self):
-        if self.process.poll() is not None:
-            raise AssertionError("the load client ended with %d" % self.process.returncode)
-        lines = self.lines()
-        return int(lines[-1]) if lines else 0
-
-    def stop(self):
-        self.process.stdin.close()
-        if self.process.wait(120) != 0:
-            raise AssertionError("the load client ended with %d" % self.process.returncode)
-        return json.loads(self.lines()[-1])
 
 
 class Looks:
@@ -135,23 +120,30 @@ class Memory(EndToEnd):
         cls.signer, = cls.at.pids("signerd")
         cls.supervisor, = cls.at.pids("tokend")
 
+    @contextlib.contextmanager
     def load(self):
-        load = Load(self.at, "typed", "offline")
-        self.addCleanup(end, load.process)
-        self.addCleanup(load.process.stdin.close)
-        return load
+        """Signatures without a pause, of which none is refused; with the longest deadline, for the signer may be stopped."""
+        load = Load(self.at.socket, self.at.file(self.id() + ".receipts"), "typed", "offline", form="order", depth=DEPTH,
+                    deadline=60_000)
+        self.addCleanup(load.close)
+        with load.running():
+            wait_until(load.read, what="the load begins")
+            yield load
+        load.read()
+        self.assertEqual(load.refusals, {})
 
     def scan(self, pid, finder=None):
         report = process_memory.scan_process(finder or self.finder, pid)
         self.assertTrue(report.complete(), report)
         self.assertGreater(report.bytes, 1000000, report)
-        self.assertEqual(report.swapped, 0, report)
         return report
 
     def assert_clean(self, *pids):
         for pid in pids:
             report = self.scan(pid)
             self.assertEqual(report.hits, [], "\n%s" % report)
+            if pid in (self.signer, self.supervisor):  # Others may be swapped out; their pages are read all the same.
+                self.assertEqual(report.swapped, 0, report)
 
     def assert_clean_files(self):
         report = memory_scan.scan_tree(self.finder, self.at.path)
@@ -183,22 +175,23 @@ class Memory(EndToEnd):
         self.assertGreaterEqual(len(files), 2, files)
 
     def test_while_20000_are_signed_it_is_in_no_process_but_the_workers_of_softhsm(self):
-        load, workers = self.load(), self.at.workers(self.supervisor)
+        workers = self.at.workers(self.supervisor)
         rounds, looks, began = 0, Looks(self.finder, workers), time.monotonic()
-        while rounds < ROUNDS or load.signed() < SIGNATURES:
-            self.assert_clean(self.signer, self.supervisor, load.pid)
-            looks.take(LOOKS)
-            rounds += 1
-        while not looks.found and looks.count < MOST_LOOKS:
-            looks.take(1)
-        seconds, told = time.monotonic() - began, load.stop()
-        self.assertEqual(told["refused"], {})
-        self.assertGreaterEqual(told["signed"], SIGNATURES)
+        with self.load() as load:
+            while rounds < ROUNDS or load.signed < SIGNATURES:
+                self.assertLess(time.monotonic() - began, MOST_SECONDS, "%d are signed" % load.signed)
+                self.assert_clean(self.signer, self.supervisor, load.process.pid)
+                looks.take(LOOKS)
+                load.read()
+                rounds += 1
+            while not looks.found and looks.count < MOST_LOOKS:
+                looks.take(1)
+        seconds = time.monotonic() - began
         self.assertEqual(self.at.workers(self.supervisor), workers)
         files, idle = self.assert_clean_files(), [len(self.scan(worker).hits) for worker in workers]
         print("\n  %d signatures in %.0f s. In %d scans each of signer, supervisor and client: 0 hits.\n"
               "  Files: 0 hits in %d of %.0f MB. Journal: %s.\n  SoftHSM's workers, of %d looks: %s" % (
-                  told["signed"], seconds, rounds, files.parts, files.bytes / 1e6, self.assert_clean_journal(),
+                  load.signed, seconds, rounds, files.parts, files.bytes / 1e6, self.assert_clean_journal(),
                   looks.count, looks))
         print("  the same workers, idle: %s hits" % ", ".join(map(str, idle)))
         for name, pid in (("signer", self.signer), ("supervisor", self.supervisor), ("worker", workers[0])):
@@ -208,27 +201,26 @@ class Memory(EndToEnd):
         self.at.verify_audit()
 
     def test_a_core_of_the_signer_and_of_the_supervisor_under_load_does_not_hold_it(self):
-        load = self.load()
-        for pid, known in ((self.signer, [TYPED.encode(), b'"client_order_id":"under-load-']),
-                           (self.supervisor, [self.at.file("dev.toml").encode()])):
-            before = load.signed()
-            core = self.core_of(pid)
-            self.assertGreater(load.signed(), before)
-            with open(core, "rb") as file:
-                content = file.read()
-            for text in known:
-                self.assertTrue(text in content, "the core has no %s" % text.decode())
-            report = memory_scan.scan_core(self.finder, core)
-            self.assertEqual(report.hits, [], "\n%s" % report)
-            self.assertGreater(report.bytes, 1024 * kilobytes(pid, "RssAnon"))
-            print("\n  core of %d: %.1f MB, 0 hits" % (pid, report.bytes / 1e6), end="")
-            os.unlink(core)
-        self.assertEqual(load.stop()["refused"], {})
+        with self.load() as load:
+            for pid, known in ((self.signer, [TYPED.encode(), b'"client_order_id":"under-load-']),
+                               (self.supervisor, [self.at.file("dev.toml").encode()])):
+                load.read()
+                core = self.core_of(pid)
+                self.assertTrue(load.read(), "nothing was signed meanwhile")
+                with open(core, "rb") as file:
+                    content = file.read()
+                for text in known:
+                    self.assertTrue(text in content, "the core has no %s" % text.decode())
+                report = memory_scan.scan_core(self.finder, core)
+                self.assertEqual(report.hits, [], "\n%s" % report)
+                self.assertGreater(report.bytes, 1024 * kilobytes(pid, "RssAnon"))
+                print("\n  core of %d: %.1f MB, 0 hits" % (pid, report.bytes / 1e6), end="")
+                os.unlink(core)
 
     def core_of(self, pid):
         """Whole, also what asks to be left out of cores: as root, since daemons may be dumped by nobody else."""
         prefix = self.at.file("core")
-        done = subprocess.run(["gcore", "-a", "-o", prefix, str(pid)], capture_output=True, check=False, timeout=120)
+        done = subprocess.run(["gcore", "-a", "-o", prefix, str(pid)], capture_output=True, check=False, timeout=50)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
         return "%s.%d" % (prefix, pid)
 
@@ -254,9 +246,7 @@ class Memory(EndToEnd):
                 os.close(theirs)
                 try:
                     for question in (b"API secret (not shown): ", b"once more: "):
-                        shown = b""
-                        while not shown.endswith(question):
-                            shown += terminal.read(1)
+                        read_until(terminal, question)
                         self.assertEqual(bool(self.scan(process.pid).hits), question == b"once more: ")
                         terminal.write(self.secret.encode() + b"\n")
                     wait_until(lambda: system_call(process.pid) == (WRITE, 1), what="the secret is wrapped")
@@ -272,8 +262,8 @@ class Memory(EndToEnd):
                          "trader", "--nonce", "signer-ms", stdout=subprocess.PIPE) as process:
             with stopped([self.supervisor, *workers]):  # So that it waits for the token host.
                 self.typed_and_gone(process, self.secret, lambda: system_call(process.pid)[0] == POLL)
-            said = process.stdout.read()
-            self.assertEqual(process.wait(20), 0, said)
+            said, _ = process.communicate(timeout=20)
+            self.assertEqual(process.returncode, 0, said)
         self.assertIn(b'key "third" version 1 is active', said)
 
     @contextlib.contextmanager
@@ -297,6 +287,7 @@ class Memory(EndToEnd):
         self.assertLessEqual(self.scan(process.pid, finder).forms(), {"raw", "canonical"})  # With zeros behind it.
         self.assertTrue(self.scan(process.pid, finder).hits)
         process.stdin.close()
+        process.stdin = None  # Or communicate() would write to it.
         wait_until(wrapped, what="hsm-signerctl has wrapped the secret")
         report = self.scan(process.pid, finder)
         self.assertEqual(report.hits, [], "\n%s" % report)

@@ -1,15 +1,10 @@
 """A client that sends at a steady rate whatever happens to its answers, and checks each signature against the secret
 itself: what a trading program does, and what it would find out too late."""
 
-import hashlib
-import hmac
 import selectors
-import struct
 import time
 
 import wire
-
-SIGN_ANSWER = 0x83
 
 
 class Answer:
@@ -21,14 +16,14 @@ class Answer:
         self.own = False  # Set by who asks whether its key waited for another worker.
 
 
-class Load:
+class Paced:
     """Requests over one connection, spread over `keys` in turn."""
 
     def __init__(self, socket_path, secrets, rate, deadline_ms):
         self.peer = wire.Peer(socket_path)
         self.peer.socket.setblocking(False)
         self.keys = sorted(secrets)
-        self.secrets = {name: secret.encode() for name, secret in secrets.items()}
+        self.secrets = secrets
         self.rate, self.deadline_ms = rate, deadline_ms
         self.answers = []
         self.unsent = b""
@@ -78,15 +73,9 @@ class Load:
             return
         if not data:
             raise wire.Closed()
-        self.buffer += data
-        at = 0
-        while len(self.buffer) - at >= 4:
-            (length,) = struct.unpack_from("<I", self.buffer, at)
-            if len(self.buffer) - at < 4 + length:
-                break
-            self.take(self.buffer[at + 4:at + 4 + length])
-            at += 4 + length
-        self.buffer = self.buffer[at:]
+        came, self.buffer = wire.whole_frames(self.buffer + data)
+        for content in came:
+            self.take(content)
 
     def take(self, content):
         kind, ident, fields = wire.Peer.parse(content)
@@ -97,9 +86,8 @@ class Load:
         if kind == wire.ERROR:
             answer.code = fields[1].decode()
             return
-        assert kind == SIGN_ANSWER, kind
-        right = hmac.new(self.secrets[fields[6].decode()], fields[2], hashlib.sha384).hexdigest()
-        answer.code = "" if hmac.compare_digest(right, fields[3].decode()) else "wrong"
+        assert kind == wire.SIGNED, kind
+        answer.code = "" if wire.signs_rightly(self.secrets[fields[6].decode()], fields[2], fields[3]) else "wrong"
         answer.seq = int.from_bytes(fields[5], "little")
 
     def close(self):

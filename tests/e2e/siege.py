@@ -12,7 +12,7 @@ import time
 import hostile
 import hostile_kinds
 import wire
-from harness import Directory, end, test_user, wait_until
+from harness import Directory, die_with_parent, end, test_user, wait_until
 
 REQUEST = b'{"request":"/v1/balances"}'
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -65,8 +65,7 @@ class Attack(dict):
 class Besieged(Directory):
     """Reachable by every uid, as /run/hsm-signer is in production."""
 
-    def __init__(self, workers=1, limit=None):
-        super().__init__(workers=workers, up=False)
+    def begin(self, limit=None):
         with open(self.file("policy.toml"), "w") as text:
             text.write(POLICY.format(honest=os.getuid(), hostile=known()))
         self.start(limit)
@@ -93,7 +92,7 @@ class Besieged(Directory):
             command.append("--" + name.replace("_", "-"))
             if value is not True:
                 command.append(",".join(value) if isinstance(value, (list, tuple)) else str(value))
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, user=uid, group=uid, extra_groups=[],
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, user=uid, group=uid, extra_groups=[],
                                    preexec_fn=humbly, start_new_session=True)
         attack = Attack(process)
         try:
@@ -150,7 +149,9 @@ def go_first(*pids):
 
 
 def humbly():
-    """For an attacker: no real-time class that it may have inherited, and behind the others of its session."""
+    """For an attacker: no real-time class that it may have inherited, behind the others of its session, and gone with the
+    test."""
+    die_with_parent()
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.nice(19)
 

@@ -27,8 +27,8 @@ class Soak(unittest.TestCase):
         self.at = Besieged(workers=2)
         self.addCleanup(self.at.close)
         self.at.import_key("honest.caller", api_key="account-honest-caller", nonce="caller-ms")
-        self.loads = [Load(self.at.socket, "honest", self.at.file("receipts")),
-                      Load(self.at.socket, "honest.caller", self.at.file("receipts.caller"), form="caller-ms", depth=4)]
+        self.loads = [Load(self.at.socket, self.at.file("receipts"), "honest"),
+                      Load(self.at.socket, self.at.file("receipts.caller"), "honest.caller", form="caller-ms", depth=4)]
         for load in self.loads:
             self.addCleanup(load.close)
         self.receipts = [[] for _ in self.loads]

@@ -16,7 +16,7 @@ import signal
 import sys
 
 SEIZE, INTERRUPT, SYSCALL, GET_SYSCALL_INFO, TRACEME, SETOPTIONS = 0x4206, 0x4207, 24, 0x420E, 0, 0x4200
-TRACE_SYSGOOD, TRACE_CLONE, TRACE_EXEC = 1, 1 << 3, 1 << 4
+TRACE_SYSGOOD, TRACE_CLONE, TRACE_EXEC, EXITKILL = 1, 1 << 3, 1 << 4, 1 << 20
 OPTIONS = TRACE_SYSGOOD | TRACE_CLONE | TRACE_EXEC
 WALL = 0x40000000
 ENTRY = 1
@@ -77,7 +77,7 @@ def launch(command):
         libc.ptrace(TRACEME, 0, 0, 0)
         os.execv(command[0], command)
     os.waitpid(pid, WALL)
-    ptrace(SETOPTIONS, pid, 0, OPTIONS)
+    ptrace(SETOPTIONS, pid, 0, OPTIONS | EXITKILL)  # It is this tracer's own.
     ptrace(SYSCALL, pid)
     return pid
 

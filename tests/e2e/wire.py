@@ -1,6 +1,7 @@
 """The framing of docs/protocol.md in Python's standard library: written from the document, shares no code with
 the daemons, so that a test which speaks it checks both."""
 
+import collections
 import hashlib
 import hmac
 import socket
@@ -96,7 +97,7 @@ class Peer:
     def __init__(self, path, greet=True, timeout=10):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.buffer = b""
+        self.came, self.buffer = collections.deque(), b""
         try:
             self.socket.connect(path)
             if greet:
@@ -122,25 +123,20 @@ class Peer:
 
     def has_frame(self):
         """Whether receive() will not wait."""
-        if len(self.buffer) < 4:
-            return False
-        (length,) = struct.unpack_from("<I", self.buffer)
-        return len(self.buffer) >= 4 + length
+        return bool(self.came)
 
     def receive(self):
         """(type, id, {tag: bytes}) of the next frame; Closed at the end."""
-        while True:
-            if self.has_frame():
-                (length,) = struct.unpack_from("<I", self.buffer)
-                content, self.buffer = self.buffer[4:4 + length], self.buffer[4 + length:]
-                return self.parse(content)
+        while not self.came:
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
                 raise Closed() from None
             if not data:
                 raise Closed()
-            self.buffer += data
+            came, self.buffer = whole_frames(self.buffer + data)
+            self.came.extend(came)
+        return self.parse(self.came.popleft())
 
     @staticmethod
     def parse(content):

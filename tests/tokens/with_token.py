@@ -31,7 +31,8 @@ def main():
         if kind == "opencryptoki" and INSIDE not in os.environ:
             enter_namespaces()
         with worlds.make(kind) as token:
-            return subprocess.run(command, env=token.environment(), check=False).returncode
+            return subprocess.run(command, env=token.environment(), check=False,
+                                  preexec_fn=worlds.die_with_parent).returncode
     except worlds.CannotMake as why:
         print("with_token.py: no token of kind %s: %s" % (kind, why), file=sys.stderr)
         return 1
