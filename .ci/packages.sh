@@ -17,9 +17,11 @@ packages_test=(
 packages_check=(
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
 packages_long=(
-  valgrind
-  p11-kit p11-kit-modules libnss3 libnss3-tools opencryptoki
-  libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools tpm2-abrmd swtpm dbus libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0)
+  libnss3 libnss3-tools opencryptoki
+  libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools tpm2-abrmd swtpm dbus libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0
+  nodejs)
+# A nodejs that is not Debian's brings its own and cannot stand Debian's beside it.
+command -v npm >/dev/null || packages_long+=(npm)
 
 # Prints what is missing of the packages named. dpkg-query fails for names it never saw and still answers for
 # the others, so its status says nothing; heeded, it would end this under `set -e -o pipefail` before a word, and

@@ -1,15 +1,17 @@
 # shellcheck shell=bash
 # Stages of a CI run: each is timed, and what ctest counted is added up. Sourced by .ci/run and .ci/full.
+. .ci/skips.sh
 
 passed=0
 failed=0
+skipped=0
 broken=()
 ci_started=$SECONDS
 
 # stage NAME COMMAND…: runs it, shows its output, counts the tests in it. A stage that fails does not keep the
 # next ones from running: one look at the end says everything that is wrong.
 stage() {
-  local name=$1 begun=$SECONDS status=0 log total bad
+  local name=$1 begun=$SECONDS status=0 log total bad missed
   shift
   log=$(mktemp)
   printf '\n=== %s\n' "$name"
@@ -18,6 +20,10 @@ stage() {
     passed=$((passed + total - bad))
     failed=$((failed + bad))
   done < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+).*/\1 \2/p' "$log")
+  # ctest counts these among the passed.
+  missed=$(grep -cE '^[[:space:]]+[0-9]+ - .* \((Skipped|Disabled)\)$' "$log" || true)
+  passed=$((passed - missed))
+  skipped=$((skipped + missed))
   rm -f "$log"
   if [ $status -ne 0 ]; then broken+=("$name"); fi
   printf '=== %s: %s in %s\n' "$name" "$([ $status -eq 0 ] && echo good || echo FAILED)" "$(as_minutes $((SECONDS - begun)))"
@@ -28,17 +34,19 @@ close_run() {
   local name
   printf '\ntook %s\n' "$(as_minutes $((SECONDS - ci_started)))"
   for name in ${broken[@]+"${broken[@]}"}; do printf 'FAILED: %s\n' "$name"; done
-  printf '%d passed, %d failed\n' "$passed" "$failed"
+  printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   [ ${#broken[@]} -eq 0 ] && [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 # ctest of a preset, brief.
 ctest_preset() {
-  local preset=$1
+  local preset=$1 status
   shift
   ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@" |
     grep -vE '^ *Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed '
-  return "${PIPESTATUS[0]}"
+  status=${PIPESTATUS[0]}
+  tell_skips "build/$preset"
+  return "$status"
 }
 
 # Committed inputs first, as ctest replays them everywhere; then new ones for so many seconds, thrown away when

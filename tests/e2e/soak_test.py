@@ -1,5 +1,6 @@
 """Minutes of everything at once: two honest programs, hostile ones, workers that are killed, a log that is rotated. Behind it
-every promise must stand and nothing may have grown. HSM_SOAK_MINUTES says how long; default 5."""
+every promise must stand and nothing may have grown. HSM_SOAK_MINUTES says how long; default 5. HSM_SOAK_TIMEOUT: the seconds
+after which ctest would kill it."""
 
 import os
 import random
@@ -14,6 +15,8 @@ from load import Load
 from siege import Besieged, descriptors, descriptors_back, known, memory, signs, unknown
 
 MINUTES = float(os.environ.get("HSM_SOAK_MINUTES", "5"))
+TIMEOUT = float(os.environ.get("HSM_SOAK_TIMEOUT", "inf"))
+AFTERWARDS = 300  # Seconds, at most, in which what was done is judged.
 # Signatures of an attacker's own key would fill the disk rather than show anything: hostile_long has them.
 KINDS = [kind for kind in hostile.KINDS if kind != "FloodOfSignatures"]
 # What may happen to a request whose worker is killed, or that comes while there is none.
@@ -24,6 +27,8 @@ ROUNDS = 5  # Of an episode.
 
 class Soak(unittest.TestCase):
     def setUp(self):
+        self.assertLessEqual(60 * MINUTES + AFTERWARDS, TIMEOUT, "HSM_SOAK_MINUTES is more than the test has time for: "
+                             "soak_timeout in tests/e2e/CMakeLists.txt")
         self.at = Besieged(workers=2)
         self.addCleanup(self.at.close)
         self.at.import_key("honest.caller", api_key="account-honest-caller", nonce="caller-ms")
