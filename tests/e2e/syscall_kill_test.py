@@ -15,7 +15,8 @@ import time
 import unittest
 
 from harness import program, wait_until
-from kills import Killed, Lives, alive
+from killed import Killed
+from kills import Lives, alive
 
 HOW_MANY = os.environ.get("HSM_SYSCALL_KILLS", "4")
 SEED = int(os.environ.get("HSM_KILL_SEED", str(random.SystemRandom().randrange(1 << 32))))
