@@ -14,7 +14,7 @@ import unittest
 
 import paced
 import wire
-from harness import BIN, SOFTHSM, Directory, wait_until
+from harness import BIN, SOFTHSM, Directory, sanitized, wait_until
 
 SIGNATURES = int(os.environ.get("HSM_FAULT_SIGNATURES", "400"))
 LONG = SIGNATURES >= 10_000
@@ -23,7 +23,7 @@ DEADLINE_MS = 2_000
 # A frame whose worker died is refused when that is seen; nothing may take longer than its deadline but the way back.
 GRACE = 0.5
 CALL_DEADLINE_MS = 1_000
-CANARY = 64  # Signatures of one key by one worker: docs/tokens.md.
+CANARY = 64  # Signatures of one worker: docs/tokens.md.
 HONEST = {"token_unavailable", "deadline_exceeded", "overloaded"}
 KEYS = {"key%d" % number: "secret-of-key-%d-%s" % (number, "x" * number) for number in range(8)}
 FAULT_MODULE = os.path.join(os.path.dirname(BIN), "lib", "libhsm_fault_module.so")
@@ -112,15 +112,6 @@ class Faulty(Directory):
             with open(self.file("rules.struck")) as lines:
                 struck = {line.rpartition(" ")[0] for line in lines}
         return [rule for rule in self.given.splitlines() if rule not in struck]
-
-
-# Requests after which each worker has had each key prove itself again.
-ENOUGH = 4 * CANARY * len(KEYS)
-
-
-def most_wrong(answers):
-    """How many wrong signatures the key with the most has given."""
-    return max(collections.Counter(answer.key for answer in answers if answer.code == "wrong").values(), default=0)
 
 
 def rules_of(text, requests):
@@ -276,28 +267,27 @@ class AllWorkers(unittest.TestCase):
     def test_wrong_macs_are_found_by_the_canary_and_the_token_is_taken_out(self):
         self.taken_out("rank 1 C_Sign from %d flip" % (SIGNATURES // 20))
 
+    @unittest.skipIf(sanitized(), "a sanitizer's heap has its own places for what was freed")
     def test_a_scribbled_heap_ends_a_worker_or_is_found_by_the_canary(self):
         self.at.rules("rank 1 C_Sign one-in 50 scribble 400")
-        answers = self.load.run(max(SIGNATURES, ENOUGH), 5)
-        codes = collections.Counter(answer.code for answer in answers)
+        codes = collections.Counter(answer.code for answer in self.load.run(max(SIGNATURES, 2_000), 5))
         self.assertEqual(self.at.never_struck(), [])
         self.assertNotIn(None, codes, "requests hang")
         died = self.at.logs().count("worker_died")
         taken_out = "token_taken_out" in self.at.logs()
         print("\nscribbled heap: %s; %d workers died, taken out: %s" % (dict(codes), died, taken_out))
         self.assertTrue(died or taken_out, "nobody noticed")
-        # Between two canaries of a key, for each worker that lived.
-        self.assertLessEqual(most_wrong(answers), CANARY * (died + 2))
+        # Between two canaries, for each worker that lived.
+        self.assertLessEqual(codes["wrong"], CANARY * (died + 2))
 
     def taken_out(self, rules):
         self.at.rules(rules)
-        answers = self.load.run(max(SIGNATURES, ENOUGH), 5)
-        codes = collections.Counter(answer.code for answer in answers)
+        codes = collections.Counter(answer.code for answer in self.load.run(SIGNATURES, 5))
         print("\nwrong MACs: %s" % dict(codes))
         self.assertNotIn(None, codes, "requests hang")
         self.assertEqual(self.at.never_struck(), [])
         self.assertGreater(codes["wrong"], 0)
-        self.assertLess(most_wrong(answers), CANARY)
+        self.assertLess(codes["wrong"], CANARY)
         wait_until(lambda: "token_taken_out" in self.at.logs(), 5, "the alarm")
         self.assertIn("<1>", [line for line in self.at.logs().splitlines() if "token_taken_out" in line][0])
         # For good, however sound the module claims to be.

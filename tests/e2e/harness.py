@@ -68,6 +68,13 @@ def stopped(pids):
             os.kill(pid, signal.SIGCONT)
 
 
+def sanitized():
+    """Whether the daemons carry a sanitizer, which keeps memory that was freed."""
+    with open(os.path.join(BIN, "hsm-signerd"), "rb") as program:
+        content = program.read()
+    return b"__asan_init" in content or b"__tsan_init" in content
+
+
 class Directory:
     """What `hsm-signerctl init` makes, with daemons running in it."""
 

@@ -12,7 +12,7 @@ import time
 import hostile
 import hostile_kinds
 import wire
-from harness import Directory, die_with_parent, end, test_user, wait_until
+from harness import Directory, die_with_parent, end, sanitized, test_user, wait_until
 
 REQUEST = b'{"request":"/v1/balances"}'
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -154,13 +154,6 @@ def humbly():
     die_with_parent()
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.nice(19)
-
-
-def sanitized():
-    """Whether the daemons carry a sanitizer, which keeps memory that was freed."""
-    with open(os.path.join(os.environ["HSM_SIGNER_BIN"], "hsm-signerd"), "rb") as program:
-        content = program.read()
-    return b"__asan_init" in content or b"__tsan_init" in content
 
 
 def descriptors(pid):
