@@ -146,6 +146,11 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
                                     std::move(reply));
 }
 
+void Signer::turn_over() {
+  parts_.pool.pump();
+  parts_.ledger.flush();
+}
+
 void Signer::enter(std::unique_ptr<SignTask> task) {
   if (!task->caller_nonce()) return queue(std::move(task));
   // A caller's nonces are admitted in the order in which they came and leave in that order.

@@ -57,8 +57,9 @@ class Signer {
 
   // `reply` runs exactly once, within the deadline, with a signature only after its audit record.
   void sign(SignAsk ask, SignReply reply);
-  // What was asked since the last turn goes to the workers, as far as they have room.
-  void turn_over() { parts_.pool.pump(); }
+  // What was asked in this turn goes to the workers, as far as they have room, and what was refused
+  // is recorded before its answers leave.
+  void turn_over();
   Result<wire::Explanation> explain(const Peer& who, const wire::Explain& ask) const;
   wire::KeyList list_keys(const Peer& who, const wire::ListKeys& ask) const;
   Result<wire::Identity> whoami(const Peer& who) const;

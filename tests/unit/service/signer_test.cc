@@ -241,6 +241,20 @@ TEST_F(SignerTest, ExplainsByTheRuleThatDecides) {
   EXPECT_FALSE(refused->allowed);
 }
 
+TEST_F(SignerTest, AtTheEndOfATurnWorkersHaveWhatWasAskedAndTheLogWhatWasRefused) {
+  (void)sign();  // Draws the first nonces, which the state reserves in its own time.
+  worker_.answer_mac(asked(), 0x5a);
+  turn();
+  const auto asked_for = sign();
+  const auto refused = sign(0, {}, R"({"request":"/v1/no/such/thing"})");
+  ASSERT_TRUE(refused->has_value());
+  EXPECT_TRUE(log_->has_unflushed());
+  EXPECT_FALSE(worker_.has_frame());
+  signer_.turn_over();
+  EXPECT_FALSE(log_->has_unflushed()) << "the answer would be there before its record";
+  EXPECT_TRUE(worker_.has_frame()) << "it would wait for all else that is ready";
+}
+
 TEST_F(SignerTest, RefusesWhileItDrains) {
   signer_.drain();
   const auto answer = sign();
