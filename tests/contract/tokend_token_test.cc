@@ -61,6 +61,7 @@ class TokendOnToken : public ::testing::Test {
   TokendOnToken() : host_{options()}, profile_{**find_profile(options().profile)} {
     const std::string pin_file = variable("HSM_SIGNER_TEST_PIN_FILE");
     if (!pin_file.empty()) host_.write("pin", slurp(pin_file));
+    if (profile_.way == SecretWay::decrypted_in_host) host_.make_wrap_key("wrap-desk.pem");
   }
   static wire::MacRequest heartbeat(const ObjectName& object = kKey) {
     return test::mac_request(object, kSecret);

@@ -35,13 +35,7 @@ class TokendYubiHsm : public ::testing::Test {
                               {"HSM_FAULT_YUBIHSM_IDLE_MS", "30000"},
                               {"HSM_FAULT_CONTROL", device_ / "control"}},
                .more = "wrap_private = \"wrap-desk.pem\"\n"}} {
-    const std::string path = host_.dir() + "/wrap-desk.pem";
-    const std::string command =
-        "openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out " + path +
-        " 2>/dev/null || openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out " +
-        path + " 2>/dev/null";
-    EXPECT_EQ(std::system(command.c_str()), 0);
-    EXPECT_EQ(::chmod(path.c_str(), 0600), 0);
+    host_.make_wrap_key("wrap-desk.pem");
   }
   static wire::MacRequest request(std::string_view json) {
     return test::mac_request(kKey, kSecret, json);

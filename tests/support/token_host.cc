@@ -67,6 +67,14 @@ void TokenHost::write(const std::string& name, const std::string& text) const {
   std::ofstream{dir() + "/" + name} << text;
 }
 
+void TokenHost::make_wrap_key(const std::string& name) const {
+  const std::string path = dir() + "/" + name;
+  const std::string command =
+      "umask 077; openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out " + path +
+      " 2>/dev/null";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
 void TokenHost::start() {
   std::map<std::string, std::string> environment{options_.module_env.begin(),
                                                  options_.module_env.end()};

@@ -51,6 +51,8 @@ class TokenHost {
   // Waits up to 20 s.
   bool logs(const std::string& text, int times = 1) const;
   void write(const std::string& name, const std::string& text) const;
+  // A file for wrap_private, as hsm-tokend(8) says to make it.
+  void make_wrap_key(const std::string& name) const;
 
   // Connects and greets; waits for the sockets up to 20 s.
   TokenClient client();
