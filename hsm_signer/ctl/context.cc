@@ -29,7 +29,14 @@ std::string Context::config_path() const {
   return globals_.config.empty() ? kConfigFile : globals_.config;
 }
 
-Result<SignerConfig> Context::config() const { return SignerConfig::load(config_path()); }
+Result<SignerConfig> Context::config() const {
+  const std::string path = config_path();
+  if (::access(path.c_str(), F_OK) == 0 || errno != ENOENT) return SignerConfig::load(path);
+  return fail(Code::usage, "there is no signer.toml",
+              path + (globals_.dir.empty()
+                          ? "; name the file with --config, or a development directory with --dir"
+                          : "; hsm-signerctl --dir " + globals_.dir + " init makes one"));
+}
 
 Result<std::string> Context::directory(std::string_view verb) const {
   if (globals_.dir.empty()) {
