@@ -35,8 +35,11 @@ Result<ByteView> SshReader::string(std::string_view field, std::size_t most) {
 }
 
 Result<ByteView> SshReader::positive(std::string_view field, std::size_t most) {
+  const std::string too_long = "is longer than " + std::to_string(most) + " bytes";
+  TRY(const std::uint32_t size, number(field));
   // One byte more: a zero stands in front of a magnitude whose first bit is set.
-  TRY(ByteView bytes, string(field, most + 1));
+  if (size > most + 1) return refuse(field, too_long);
+  TRY(ByteView bytes, take(field, size));
   if (bytes.empty()) return refuse(field, "is zero");
   if ((bytes[0] & 0x80) != 0) return refuse(field, "is negative");
   if (bytes[0] == 0) {
@@ -44,8 +47,7 @@ Result<ByteView> SshReader::positive(std::string_view field, std::size_t most) {
       return refuse(field, "is not in its shortest form");
     bytes = bytes.subspan(1);
   }
-  if (bytes.size() > most)
-    return refuse(field, "is longer than " + std::to_string(most) + " bytes");
+  if (bytes.size() > most) return refuse(field, too_long);
   return bytes;
 }
 
