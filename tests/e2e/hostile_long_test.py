@@ -1,20 +1,19 @@
 """How much of an attack an honest client feels, and whether a million signatures leave anything in the signer's memory. Minutes
 long; prints what it measured."""
 
-import contextlib
 import os
 import statistics
 import time
 import unittest
 
 import hostile
+from harness import in_real_time
 from pipeline import Pipeline
 from siege import Besieged, cpu, go_first, known, memory, signs, unknown
 
 RATE = 200  # Requests a second of the honest client, one at a time.
 WINDOW = 8  # Seconds.
 ROUNDS = 5
-PRIORITY = 5  # docs/performance.md
 STAY = ["Idle", "DripsFrame", "NeverReads", "NeverReadsDenials", "ReadsAByte", "HalfFrame", "Silent", "DripsHello"]
 STRANGERS = ["Storm", "Garbage", "Silent"]
 
@@ -35,19 +34,6 @@ def at_fixed_rate(peer, seconds):
         _, spent = signs(peer)
         took.append(spent + max(0, now - due))
     return took
-
-
-@contextlib.contextmanager
-def in_real_time(*pids):
-    """These and their threads run as soon as they can, whatever else is ready: sched(7), SCHED_RR."""
-    tasks = [int(task) for pid in pids for task in os.listdir("/proc/%d/task" % pid)]
-    for task in tasks:
-        os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(PRIORITY))
-    try:
-        yield
-    finally:
-        for task in tasks:
-            os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
 
 
 class Latency(unittest.TestCase):

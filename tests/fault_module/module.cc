@@ -143,6 +143,8 @@ void Faults::reread() {
   auto parsed = Plan::parse(text.str());
   // A fault that is silently none would let every test pass.
   if (!parsed.error.empty()) give_up(control_ + ": " + parsed.error);
+  // A fresh worker that meets the fate of the one before at the same call dies over and over.
+  if (parsed.plan.seed == 0) parsed.plan.seed = static_cast<std::uint64_t>(::getpid());
   triggers_ = std::make_unique<Triggers>(std::move(parsed.plan), rank_);
   removed_until_ = {};
   struck_->begin(now.st_ctim);  // Of the rename, which is when the rules came.

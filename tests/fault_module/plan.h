@@ -4,7 +4,7 @@
 //   limit sessions N                  C_OpenSession fails with CKR_SESSION_COUNT beyond N
 //   limit idle MS                     all sessions die when no call came for so long
 //   withhold LABEL                    the object with this CKA_LABEL has none that can be read
-//   seed N                            of the random triggers
+//   seed N                            of the random triggers; each process has its own without it
 //
 //   TRIGGER: at N       the N-th such call since the rules were read, from 1
 //            from N     that and every later one
@@ -91,7 +91,7 @@ struct Plan {
   std::optional<std::uint64_t> sessions;
   std::optional<std::uint64_t> idle_ms;
   std::string withheld;
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 0;  // 0: the process chooses.
 
   // How these lines stand in CONTROL.struck.
   std::string sessions_text() const { return "limit sessions " + std::to_string(*sessions); }
