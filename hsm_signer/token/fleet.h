@@ -48,6 +48,7 @@ class Fleet {
   enum class Ending : std::uint8_t { served, logged_out, died };
   void ended(Slot slot, Ending ending, Clock::Steady now);
 
+  bool is_ready(Slot slot) const { return slots_[slot].state == State::ready; }
   bool all_ready() const;
   // Everything has been tried once: all are ready, or somebody is not and it is known why.
   bool settled() const { return all_ready() || !sentence_.empty(); }

@@ -193,7 +193,12 @@ void Supervisor::take_out(const std::string& sentence) {
   log(Level::alert, "token_taken_out",
       sentence + "; nothing is signed until hsm-tokend is restarted");
   fleet_.taken_out(sentence);
-  signal_all(SIGKILL);  // Nothing more leaves that it has signed.
+  // Nothing more leaves that it has signed. An import or a login is let finish: cut off it may
+  // leave half a key, or a SoftHSM token without its object file.
+  for (Fleet::Slot slot = 0; slot < processes_.size(); ++slot) {
+    const bool signs = Fleet::role(slot) == Role::signing && fleet_.is_ready(slot);
+    if (processes_[slot].pid != 0) ::kill(processes_[slot].pid, signs ? SIGKILL : SIGTERM);
+  }
 }
 
 void Supervisor::read_status(Fleet::Slot slot) {
