@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::string_view kBegin = "-----BEGIN SSH SIGNATURE-----\n";
 constexpr std::string_view kEnd = "-----END SSH SIGNATURE-----\n";
-constexpr std::string_view kMagic = "SSHSIG";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kLine = 70;  // What ssh-keygen writes; PROTOCOL.sshsig only says "should".
 constexpr std::size_t kMostNamespace = 64;
@@ -82,9 +81,9 @@ Result<Signature> Signature::decode(ByteView blob) {
   if (blob.size() > kMostSignatureBytes)
     return fail(Code::too_large, "the SSH signature is too long",
                 "the limit is " + std::to_string(kMostSignatureBytes) + " bytes");
-  if (blob.size() < kMagic.size() || as_text(blob.first(kMagic.size())) != kMagic)
+  if (blob.size() < kPreamble.size() || as_text(blob.first(kPreamble.size())) != kPreamble)
     return fail(Code::invalid_payload, kDamaged, "it does not begin with SSHSIG");
-  SshReader reader{blob.subspan(kMagic.size()), kDamaged};
+  SshReader reader{blob.subspan(kPreamble.size()), kDamaged};
   TRY(const std::uint32_t version, reader.number("version"));
   if (version != kVersion)
     return reader.refuse("version", "is " + std::to_string(version) + "; only 1 is known");
@@ -111,7 +110,7 @@ Result<Signature> Signature::decode(ByteView blob) {
 }
 
 Bytes Signature::encode() const {
-  Bytes blob{kMagic.begin(), kMagic.end()};
+  Bytes blob{kPreamble.begin(), kPreamble.end()};
   append_number(blob, kVersion);
   append_string(blob, public_key);
   append_string(blob, name_space);

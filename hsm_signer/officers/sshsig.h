@@ -18,6 +18,9 @@ namespace hsm::officers {
 // What officers' signatures are for: ssh-keygen -Y sign -n hsm-signer-v1.
 inline constexpr std::string_view kNamespace = "hsm-signer-v1";
 
+// In front of the signature and in front of what is signed.
+inline constexpr std::string_view kPreamble = "SSHSIG";
+
 // What the text is hashed with before it is signed.
 enum class TextHash : std::uint8_t { sha256, sha512 };
 std::string_view name(TextHash hash);

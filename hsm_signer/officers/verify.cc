@@ -128,8 +128,7 @@ Bytes hashed(TextHash hash, ByteView text) {
 
 // PROTOCOL.sshsig section 3: what the key itself signs.
 Bytes signed_bytes(const Signature& signature, ByteView text) {
-  constexpr std::string_view kMagic = "SSHSIG";
-  Bytes bytes{kMagic.begin(), kMagic.end()};
+  Bytes bytes{kPreamble.begin(), kPreamble.end()};
   append_string(bytes, signature.name_space);
   append_string(bytes, std::string_view{});  // Reserved.
   append_string(bytes, name(signature.hash));
