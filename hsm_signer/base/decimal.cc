@@ -1,5 +1,7 @@
 #include "hsm_signer/base/decimal.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace hsm {
@@ -16,44 +18,45 @@ tl::unexpected<Error> not_a_decimal() {
               "not a decimal of at most 18 digits before and after the point");
 }
 
-// The digits of a number as if the point stood behind `point` of them.
-struct Digits {
-  std::string all;
-  int point;
-};
-
-Result<Uint128> to_units(Digits digits) {
-  // Zeros at either end carry no value.
-  while (!digits.all.empty() && static_cast<int>(digits.all.size()) > digits.point &&
-         digits.all.back() == '0')
-    digits.all.pop_back();
-  const std::size_t zeros = std::min(digits.all.find_first_not_of('0'), digits.all.size());
-  digits.all.erase(0, zeros);
-  digits.point -= static_cast<int>(zeros);
-  if (digits.all.empty()) return Uint128{0};
-  const int fraction = static_cast<int>(digits.all.size()) - digits.point;
-  if (digits.point > static_cast<int>(kMostDigits) || fraction > static_cast<int>(kMostDigits))
-    return not_a_decimal();
-  Uint128 units = 0;
-  for (char c : digits.all) units = units * 10 + static_cast<unsigned>(c - '0');
-  for (int i = fraction; i < Decimal::kScale; ++i) units *= 10;
-  return units;
+// Eighteen digits fit 64 bits.
+std::optional<std::uint64_t> digits(std::string_view text) {
+  if (text.empty() || text.size() > kMostDigits || !all_digits(text)) return std::nullopt;
+  std::uint64_t value = 0;
+  for (char c : text) value = value * 10 + static_cast<unsigned>(c - '0');
+  return value;
 }
 
 }  // namespace
 
+std::optional<Decimal> Decimal::fitting(Uint128 units) {
+  if (units >= kLimit) return std::nullopt;
+  return Decimal{units};
+}
+
 Result<Decimal> Decimal::parse_plain(std::string_view text) {
   const std::size_t point = text.find('.');
-  const std::string_view whole = text.substr(0, point);
-  if (whole.empty() || whole.size() > kMostDigits || !all_digits(whole)) return not_a_decimal();
-  std::string_view fraction;
-  if (point != std::string_view::npos) {
-    fraction = text.substr(point + 1);
-    if (fraction.empty() || fraction.size() > kMostDigits || !all_digits(fraction))
-      return not_a_decimal();
+  const auto whole = digits(text.substr(0, point));
+  if (!whole) return not_a_decimal();
+  if (point == std::string_view::npos) return Decimal{*whole * kOne};
+  const std::string_view behind = text.substr(point + 1);
+  auto fraction = digits(behind);
+  if (!fraction) return not_a_decimal();
+  for (std::size_t i = behind.size(); i < kMostDigits; ++i) *fraction *= 10;
+  return Decimal{*whole * kOne + *fraction};
+}
+
+// This × 10^places where that is exact.
+std::optional<Decimal> Decimal::shifted(int places) const {
+  if (is_zero()) return *this;
+  Uint128 units = units_;
+  for (; places > 0; --places) {
+    units *= 10;
+    if (units >= kLimit) return std::nullopt;
   }
-  TRY(const Uint128 units,
-      to_units({std::string{whole}.append(fraction), static_cast<int>(whole.size())}));
+  for (; places < 0; ++places) {
+    if (units % 10 != 0) return std::nullopt;
+    units /= 10;
+  }
   return Decimal{units};
 }
 
@@ -63,29 +66,41 @@ Result<Decimal> Decimal::parse_number(std::string_view text) {
   std::string_view exponent = text.substr(mark + 1);
   const bool negative = exponent.starts_with('-');
   if (negative || exponent.starts_with('+')) exponent.remove_prefix(1);
-  if (exponent.empty() || exponent.size() > 2 || !all_digits(exponent)) return not_a_decimal();
-  int shift = 0;
-  for (char c : exponent) shift = shift * 10 + (c - '0');
+  if (exponent.size() > 2) return not_a_decimal();
+  const auto places = digits(exponent);
+  if (!places) return not_a_decimal();
+  TRY(const Decimal significand, parse_plain(text.substr(0, mark)));
+  const auto value = significand.shifted(static_cast<int>(*places) * (negative ? -1 : 1));
+  if (!value) return not_a_decimal();
+  return *value;
+}
 
-  const std::string_view significand = text.substr(0, mark);
-  TRY_VOID(parse_plain(significand));
-  const std::size_t point = significand.find('.');
-  Digits digits{std::string{significand.substr(0, point)}, 0};
-  digits.point = static_cast<int>(digits.all.size()) + (negative ? -shift : shift);
-  if (point != std::string_view::npos) digits.all.append(significand.substr(point + 1));
-  TRY(const Uint128 units, to_units(std::move(digits)));
-  return Decimal{units};
+std::optional<Decimal> Decimal::plus(Decimal other) const { return fitting(units_ + other.units_); }
+
+std::optional<Decimal> Decimal::minus(Decimal other) const {
+  if (other > *this) return std::nullopt;
+  return Decimal{units_ - other.units_};
+}
+
+// Multiplied as two digits of base 10^18 each, for the product has up to 240 bits. Every term below
+// is under 10^36, so their sum is far from 2^128.
+std::optional<Decimal> Decimal::times_up(Decimal other) const {
+  const Uint128 whole = units_ / kOne;
+  const Uint128 part = units_ % kOne;
+  const Uint128 other_whole = other.units_ / kOne;
+  const Uint128 other_part = other.units_ % kOne;
+  const Uint128 wholes = whole * other_whole;
+  if (wholes >= kOne) return std::nullopt;
+  const Uint128 parts_up = (part * other_part + kOne - 1) / kOne;
+  return fitting(wholes * kOne + whole * other_part + part * other_whole + parts_up);
 }
 
 std::string Decimal::text() const {
-  std::string digits;
-  for (Uint128 rest = units_; rest != 0; rest /= 10)
-    digits.insert(0, 1, static_cast<char>('0' + static_cast<int>(rest % 10)));
-  if (digits.size() <= kScale) digits.insert(0, kScale + 1 - digits.size(), '0');
-  digits.insert(digits.size() - kScale, 1, '.');
-  while (digits.back() == '0') digits.pop_back();
-  if (digits.back() == '.') digits.pop_back();
-  return digits;
+  std::string text = fmt::format("{}.{:018}", static_cast<std::uint64_t>(units_ / kOne),
+                                 static_cast<std::uint64_t>(units_ % kOne));
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
 }
 
 }  // namespace hsm

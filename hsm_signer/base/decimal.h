@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ class Decimal {
  public:
   static constexpr int kScale = 18;
   constexpr Decimal() = default;
+  // 999999999999999999.999999999999999999
+  static constexpr Decimal largest() { return Decimal{kLimit - 1}; }
 
   // [0-9]{1,18}(\.[0-9]{1,18})?
   static Result<Decimal> parse_plain(std::string_view text);
@@ -25,14 +28,28 @@ class Decimal {
   // rounded.
   static Result<Decimal> parse_number(std::string_view text);
 
+  // Exact; nothing where the sum does not fit 18 + 18 digits.
+  std::optional<Decimal> plus(Decimal other) const;
+  // Exact; nothing where the difference would be negative.
+  std::optional<Decimal> minus(Decimal other) const;
+  // The exact product, rounded up to 18 digits after the point: what is compared with a limit is
+  // never too small. Nothing where it does not fit.
+  std::optional<Decimal> times_up(Decimal other) const;
+
   // Shortest plain form: no exponent, no trailing zeros ("0.5", "30000").
   std::string text() const;
-  bool is_zero() const { return units_ == 0; }
+  constexpr bool is_zero() const { return units_ == 0; }
   auto operator<=>(const Decimal&) const = default;
 
  private:
+  static constexpr Uint128 kOne = 1'000'000'000'000'000'000;
+  static constexpr Uint128 kLimit = kOne * kOne;
+
   explicit constexpr Decimal(Uint128 units) : units_{units} {}
-  Uint128 units_ = 0;
+  static std::optional<Decimal> fitting(Uint128 units);
+  std::optional<Decimal> shifted(int places) const;
+
+  Uint128 units_ = 0;  // Under kLimit.
 };
 
 }  // namespace hsm
