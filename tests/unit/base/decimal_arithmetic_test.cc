@@ -91,6 +91,7 @@ TEST(Decimal, RefusesAProductThatDoesNotFit) {
            {kLargest, "2", "nothing"},
            {kLargest, kLargest, "nothing"},
            {kMostWhole, kMostWhole, "nothing"},
+           {"900000000000000", "20000000000000000", "nothing"},  // Modulo 2^128 it would fit.
            {"500000000000000000", "2", "nothing"},
            {"499999999999999999.5", "2", kMostWhole},
        }) {
