@@ -10,7 +10,7 @@ packages_build=(
   g++ binutils cmake ninja-build pkg-config
   libboost1.81-dev libboost-json1.81-dev libssl-dev libp11-dev libp11-kit-dev libexpected-dev libtomlplusplus-dev
   libcli11-dev libfmt-dev libsystemd-dev libsqlite3-dev libseccomp-dev
-  softhsm2 bsdutils openssl curl)
+  softhsm2 bsdutils openssl curl tzdata)
 packages_test=(
   libgtest-dev libgmock-dev nlohmann-json3-dev opensc opensc-pkcs11 p11-kit p11-kit-modules python3 strace gdb procps
   passwd openssh-client)
