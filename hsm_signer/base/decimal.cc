@@ -84,15 +84,24 @@ std::optional<Decimal> Decimal::minus(Decimal other) const {
 
 // Multiplied as two digits of base 10^18 each, for the product has up to 240 bits. Every term below
 // is under 10^36, so their sum is far from 2^128.
+std::array<Uint128, 3> Decimal::product(Decimal a, Decimal b) {
+  const Uint128 whole = a.units_ / kOne;
+  const Uint128 part = a.units_ % kOne;
+  const Uint128 other_whole = b.units_ / kOne;
+  const Uint128 other_part = b.units_ % kOne;
+  const Uint128 low = part * other_part;
+  const Uint128 middle = whole * other_part + part * other_whole + low / kOne;
+  return {whole * other_whole + middle / kOne, middle % kOne, low % kOne};
+}
+
 std::optional<Decimal> Decimal::times_up(Decimal other) const {
-  const Uint128 whole = units_ / kOne;
-  const Uint128 part = units_ % kOne;
-  const Uint128 other_whole = other.units_ / kOne;
-  const Uint128 other_part = other.units_ % kOne;
-  const Uint128 wholes = whole * other_whole;
-  if (wholes >= kOne) return std::nullopt;
-  const Uint128 parts_up = (part * other_part + kOne - 1) / kOne;
-  return fitting(wholes * kOne + whole * other_part + part * other_whole + parts_up);
+  const auto [high, middle, low] = product(*this, other);
+  if (high >= kOne) return std::nullopt;
+  return fitting(high * kOne + middle + (low == 0 ? 0U : 1U));
+}
+
+std::strong_ordering Decimal::compare_products(Decimal a, Decimal b, Decimal c, Decimal d) {
+  return product(a, b) <=> product(c, d);
 }
 
 std::string Decimal::text() const {

@@ -1,6 +1,7 @@
 // Exact non-negative decimals: prices, amounts, nonces. Never a double.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -35,6 +36,8 @@ class Decimal {
   // The exact product, rounded up to 18 digits after the point: what is compared with a limit is
   // never too small. Nothing where it does not fit.
   std::optional<Decimal> times_up(Decimal other) const;
+  // a × b against c × d, exactly: for shares of a price, which need not fit 18 + 18 digits.
+  static std::strong_ordering compare_products(Decimal a, Decimal b, Decimal c, Decimal d);
 
   // Shortest plain form: no exponent, no trailing zeros ("0.5", "30000").
   std::string text() const;
@@ -48,6 +51,8 @@ class Decimal {
   explicit constexpr Decimal(Uint128 units) : units_{units} {}
   static std::optional<Decimal> fitting(Uint128 units);
   std::optional<Decimal> shifted(int places) const;
+  // The product × 10^36 in digits of base 10^18, the highest first; the first may have two.
+  static std::array<Uint128, 3> product(Decimal a, Decimal b);
 
   Uint128 units_ = 0;  // Under kLimit.
 };

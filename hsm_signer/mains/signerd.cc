@@ -112,7 +112,7 @@ std::string random_instance() {
 
 class Daemon {
  public:
-  Daemon(const SignerConfig& config, const policy::Rules& rules, audit::Log& log,
+  Daemon(const SignerConfig& config, service::PolicyDesk& policy, audit::Log& log,
          state::State& state, keystore::Registry& registry, service::NonceDesk::LoggedMarks marks,
          asio::io_context& io)
       : config_{config},
@@ -136,7 +136,7 @@ class Daemon {
                 }},
         deadlines_{io, clock_},
         signer_{{.clock = clock_,
-                 .rules = rules,
+                 .policy = policy,
                  .registry = registry,
                  .nonces = nonces_,
                  .pool = pool_,
@@ -286,7 +286,7 @@ Result<void> serve(const Options& options) {
   TRY(const SignerConfig config, SignerConfig::load(config_path));
   // Hashed for the log and parsed from the same bytes.
   TRY(const Bytes policy_text, read_file(config.policy, kPolicyLimit, Code::usage));
-  TRY(const policy::Rules rules,
+  TRY(policy::Rules rules,
       policy::Rules::parse(as_text(policy_text), config.policy, policy::system_resolver()));
   if (options.check) {
     std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
@@ -305,14 +305,17 @@ Result<void> serve(const Options& options) {
   TRY(std::vector<keystore::KeyVersion> versions, service::from_rows(state->keys_at_open()));
   TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
   service::NonceDesk::LoggedMarks marks;
+  const SystemClock clock;
+  service::PolicyDesk policy{clock, std::make_shared<const policy::Rules>(std::move(rules))};
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
         if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
+        policy.replay(record);
       }));
 
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
-  Daemon daemon{config, rules, *log, *state, registry, std::move(marks), io};
+  Daemon daemon{config, policy, *log, *state, registry, std::move(marks), io};
   TRY_VOID(daemon.listen(descriptors));
   daemon.run(hex_encode(sha256(policy_text)));
   hsm::log(Level::notice, "stopped");

@@ -17,6 +17,7 @@ name = "developer uses every sandbox key"
 client = "developer"
 key = "env:sandbox"
 allow = ["class:read", "class:cancel", "class:trade", "class:session", "class:move", "class:widen", "class:admin"]
+open_counterparty = true
 )";
 }
 

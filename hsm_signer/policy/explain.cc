@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "hsm_signer/policy/guards.h"
+#include "hsm_signer/policy/judge.h"
 #include "hsm_signer/policy/policy.h"
 
 namespace hsm::policy {
@@ -10,8 +11,10 @@ namespace {
 // could tell that a key exists.
 constexpr std::string_view kNoUse = "gives no use of this key";
 
-VisitedRule visit_rule(const Rule& rule, const KeyFacts& key, const venue::Endpoint& endpoint) {
+VisitedRule visit_rule(const Scene& scene, const Rule& rule, const Ask& ask) {
   VisitedRule visited{rule.name, rule.where, Visit::other_key, {}};
+  const KeyFacts& key = ask.key;
+  const venue::Endpoint& endpoint = ask.payload.endpoint();
   const std::size_t index = endpoint_index(endpoint);
   const std::string path{endpoint.path};
   const std::string cls = " (class " + std::string{venue::name(endpoint.cls)} + ")";
@@ -23,8 +26,12 @@ VisitedRule visit_rule(const Rule& rule, const KeyFacts& key, const venue::Endpo
     visited.visit = Visit::denies;
     visited.why = "denies " + path + cls;
   } else if (rule.allow[index]) {
-    visited.visit = Visit::allows;
-    visited.why = "allows " + path + cls;
+    Charge charge;
+    charge.key = key.name;
+    std::string why;
+    const bool holds = !object(scene, rule, ask, charge, &why);
+    visited.visit = holds ? Visit::allows : Visit::refuses;
+    visited.why = holds ? "allows " + path + cls : why;
   } else {
     visited.visit = Visit::other_endpoint;
     visited.why = "says nothing of " + path + cls;
@@ -67,23 +74,26 @@ std::string_view name(Visit visit) {
       return "other_endpoint";
     case Visit::allows:
       return "allows";
+    case Visit::refuses:
+      return "refuses";
     case Visit::denies:
       return "denies";
   }
   return {};
 }
 
-Explanation explain(const Rules& rules, const Who& who, const KeyFacts* key,
+Explanation explain(const Scene& scene, const Who& who, const KeyFacts* key,
                     const venue::Payload& payload) {
   Explanation out;
-  out.decision = decide(rules, who, key, payload);
-  const Client* client = rules.client_of(who.uid, who.gid);
+  out.decision = decide(scene, who, key, payload);
+  const Client* client = scene.rules.client_of(who.uid, who.gid);
   if (client == nullptr) return out;
-  const bool usable = key != nullptr && may_use(rules, *client, *key);
+  const bool usable = key != nullptr && may_use(scene.rules, *client, *key);
+  const Intent intent = intent_of(payload);
   for (const std::uint32_t index : client->rules) {
-    const Rule& rule = rules.rules()[index];
+    const Rule& rule = scene.rules.rules()[index];
     out.visited.push_back(
-        usable ? visit_rule(rule, *key, payload.endpoint())
+        usable ? visit_rule(scene, rule, Ask{*client, *key, payload, intent})
                : VisitedRule{rule.name, rule.where, Visit::other_key, std::string{kNoUse}});
   }
   if (!usable) return out;

@@ -1,40 +1,23 @@
 #include "hsm_signer/policy/guards.h"
 
-#include <algorithm>
-
 #include "hsm_signer/venue/roles.h"
 
 namespace hsm::policy {
 namespace {
 
-// A member name is the client's text: only what cannot disturb a log or a terminal is repeated.
-std::string tame(std::string_view text) {
-  constexpr std::size_t kMost = 40;
-  std::string out{text.substr(0, kMost)};
-  std::replace_if(
-      out.begin(), out.end(),
-      [](char c) {
-        const bool plain =
-            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        return !plain && c != '_' && c != '-' && c != '.';
-      },
-      '?');
-  return out;
-}
-
-// An unknown member of a read or a cancel can change what is shown or cancelled; of the others it
-// can change what is given away.
-bool unknown_members_matter(venue::Class cls) {
-  switch (cls) {
-    case venue::Class::read:
-    case venue::Class::cancel:
+// What belongs to the whole group, or to the key itself, names no account.
+bool names_an_account(const venue::Endpoint& endpoint) {
+  switch (endpoint.cls) {
+    case venue::Class::admin:
     case venue::Class::session:
       return false;
+    case venue::Class::read:
+      return !endpoint.master && endpoint.roles != venue::kAnyRole;
+    case venue::Class::cancel:
     case venue::Class::trade:
     case venue::Class::move:
     case venue::Class::widen:
-    case venue::Class::admin:
-      return true;
+      return !endpoint.master;
   }
   return true;
 }
@@ -63,11 +46,12 @@ std::string check_scope(const KeyFacts& key, const venue::Payload& payload) {
          " needs a master-scoped key; this one is account-scoped";
 }
 
-std::string check_members(const KeyFacts&, const venue::Payload& payload) {
-  if (!unknown_members_matter(payload.endpoint().cls) || payload.unknown_member().empty())
-    return {};
-  return std::string{payload.endpoint().path} + " does not know the member \"" +
-         tame(payload.unknown_member()) + "\"";
+std::string check_account(const KeyFacts& key, const venue::Payload& payload) {
+  if (key.scope != Scope::master || !names_an_account(payload.endpoint())) return {};
+  const std::optional<venue::Value> account = payload.member("account");
+  if (account && account->kind == venue::Kind::string && !account->text.empty()) return {};
+  return std::string{payload.endpoint().path} +
+         " with a master-scoped key needs the member \"account\"";
 }
 
 }  // namespace hsm::policy

@@ -13,14 +13,15 @@ namespace hsm::policy {
 // The refusal for people, or empty where the guard holds.
 std::string check_roles(const KeyFacts& key, const venue::Payload& payload);
 std::string check_scope(const KeyFacts& key, const venue::Payload& payload);
-std::string check_members(const KeyFacts& key, const venue::Payload& payload);
+// A master key sees every account of the group: which one is meant has to be said.
+std::string check_account(const KeyFacts& key, const venue::Payload& payload);
 
 struct Guard {
   std::string_view name;
   std::string (*check)(const KeyFacts& key, const venue::Payload& payload);
 };
 inline constexpr std::array kGuards{Guard{"roles", check_roles}, Guard{"scope", check_scope},
-                                    Guard{"members", check_members}};
+                                    Guard{"account", check_account}};
 
 bool roles_suffice(const KeyFacts& key, const venue::Endpoint& endpoint);
 bool scope_suffices(const KeyFacts& key, const venue::Endpoint& endpoint);

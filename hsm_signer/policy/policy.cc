@@ -4,6 +4,7 @@
 #include <array>
 
 #include "hsm_signer/policy/guards.h"
+#include "hsm_signer/policy/judge.h"
 
 namespace hsm::policy {
 namespace {
@@ -72,28 +73,56 @@ std::vector<JudgedField> judged_fields(const venue::Payload& payload) {
   return fields;
 }
 
-// What all rules of a client say together. Only `allows` and `denies` depend on the order of the
-// file.
+// What all rules of a client say together. Only which rule is named depends on the order of the
+// file, and which windows count.
 struct Tally {
-  bool usable = false;           // Some rule allows something with this key.
-  const Rule* denies = nullptr;  // The first.
-  const Rule* allows = nullptr;  // The first.
+  bool usable = false;            // Some rule allows something with this key.
+  const Rule* denies = nullptr;   // The first.
+  const Rule* allows = nullptr;   // The first that allows the endpoint and whose conditions hold.
+  const Rule* closest = nullptr;  // Else the one that comes closest,
+  Objection objection;            // and what it has against the request.
   Durability durability = Durability::os;
 };
 
-Tally tally(const Rules& rules, const Client& client, const KeyFacts& key, std::size_t endpoint) {
-  // The strictest of the rules that allow, each with the default of the environment.
+// Officers can still say yes; a window opens again; the rest stays as it is.
+int closeness(Code code) {
+  if (code == Code::approval_required) return 2;
+  return code == Code::denied ? 0 : 1;
+}
+
+void weigh(Tally& found, const Scene& scene, const Rule& rule, const Ask& ask, Charge& charge) {
+  if (found.allows != nullptr) return;
+  const std::optional<Objection> objection = object(scene, rule, ask, charge, nullptr);
+  if (!objection) {
+    found.allows = &rule;
+    return;
+  }
+  if (found.closest != nullptr && closeness(objection->code) <= closeness(found.objection.code))
+    return;
+  found.closest = &rule;
+  found.objection = *objection;
+}
+
+// What was moved cannot be taken back, so its record is on disk before it leaves.
+bool always_on_disk(venue::Class cls) {
+  return cls == venue::Class::move || cls == venue::Class::widen || cls == venue::Class::admin;
+}
+
+Tally tally(const Scene& scene, const Ask& ask, Charge& charge) {
+  const std::size_t endpoint = endpoint_index(ask.payload.endpoint());
+  // The strictest of the rules that allow the endpoint, each with the default of the environment.
   const Durability usual =
-      key.environment == Environment::production ? Durability::fsync : Durability::os;
+      ask.key.environment == Environment::production ? Durability::fsync : Durability::os;
   Tally found;
-  for (const std::uint32_t index : client.rules) {
-    const Rule& rule = rules.rules()[index];
-    if (!rule.key.covers(key.name, key.environment)) continue;
+  if (always_on_disk(ask.payload.endpoint().cls)) found.durability = Durability::fsync;
+  for (const std::uint32_t index : ask.client.rules) {
+    const Rule& rule = scene.rules.rules()[index];
+    if (!rule.key.covers(ask.key.name, ask.key.environment)) continue;
     found.usable = found.usable || rule.allow.any();
     if (rule.deny[endpoint] && found.denies == nullptr) found.denies = &rule;
     if (!rule.allow[endpoint]) continue;
-    if (found.allows == nullptr) found.allows = &rule;
     found.durability = std::max(found.durability, rule.durability.value_or(usual));
+    weigh(found, scene, rule, ask, charge);
   }
   return found;
 }
@@ -107,56 +136,83 @@ void refuse(Decision& decision, Code code, std::string sentence, const Rule* rul
 
 std::string quoted(std::string_view text) { return std::string{"\""}.append(text).append("\""); }
 
-void judge(Decision& decision, const Tally& found, const KeyFacts& key,
-           const venue::Payload& payload) {
-  const venue::Endpoint& endpoint = payload.endpoint();
-  if (key.state != VersionState::active)
+// No rule allows it: in the words of the one that comes closest.
+void refuse_by_rule(Decision& decision, const Scene& scene, const Tally& found, const Ask& ask) {
+  const venue::Endpoint& endpoint = ask.payload.endpoint();
+  if (found.closest == nullptr)
+    return refuse(decision, Code::denied,
+                  "no rule of client " + quoted(decision.client) + " allows " +
+                      std::string{endpoint.path} + " (class " +
+                      std::string{venue::name(endpoint.cls)} + ") with key " +
+                      quoted(ask.key.name));
+  std::string why;
+  object(scene, *found.closest, ask, decision.charge, &why);
+  refuse(decision, found.objection.code, "rule " + quoted(found.closest->name) + " " + why,
+         found.closest);
+  decision.retry_after_ms = found.objection.retry_after_ms;
+  if (found.objection.code == Code::approval_required) decision.granted = found.closest;
+}
+
+void judge(Decision& decision, const Scene& scene, const Tally& found, const Ask& ask) {
+  const venue::Endpoint& endpoint = ask.payload.endpoint();
+  if (ask.key.state != VersionState::active)
     return refuse(decision, Code::key_not_active,
-                  "key " + quoted(key.name) + " has no active version");
+                  "key " + quoted(ask.key.name) + " has no active version");
   if (found.denies != nullptr)
     return refuse(decision, Code::denied,
                   "rule " + quoted(found.denies->name) + " denies " + std::string{endpoint.path},
                   found.denies);
-  if (found.allows == nullptr)
-    return refuse(decision, Code::denied,
-                  "no rule of client " + quoted(decision.client) + " allows " +
-                      std::string{endpoint.path} + " (class " +
-                      std::string{venue::name(endpoint.cls)} + ") with key " + quoted(key.name));
+  if (found.allows == nullptr && found.closest == nullptr)
+    return refuse_by_rule(decision, scene, found, ask);
   for (const Guard& guard : kGuards) {
-    std::string refusal = guard.check(key, payload);
+    std::string refusal = guard.check(ask.key, ask.payload);
     if (!refusal.empty()) return refuse(decision, Code::denied, std::move(refusal));
   }
+  if (found.allows == nullptr) return refuse_by_rule(decision, scene, found, ask);
   decision.verdict = Verdict::allow;
   decision.rule = found.allows->name;
+  decision.granted = found.allows;
   decision.durability = found.durability;
 }
 
 }  // namespace
 
 Error Decision::error() const {
-  return Error{.code = code, .what = "refused by the policy", .detail = sentence};
+  return Error{.code = code,
+               .what = "refused by the policy",
+               .detail = sentence,
+               .retry_after_ms = retry_after_ms};
 }
 
-Decision decide(const Rules& rules, const Who& who, const KeyFacts* key,
+Decision decide(const Scene& scene, const Who& who, const KeyFacts* key,
                 const venue::Payload& payload) {
   Decision decision;
   decision.judged = judged_fields(payload);
-  const Client* client = rules.client_of(who.uid, who.gid);
+  const Client* client = scene.rules.client_of(who.uid, who.gid);
   if (client == nullptr) {
     refuse(decision, Code::unauthorized,
            "uid " + std::to_string(who.uid) + " is no client of the policy");
     return decision;
   }
   decision.client = client->name.value;
-  const Tally found =
-      key == nullptr ? Tally{} : tally(rules, *client, *key, endpoint_index(payload.endpoint()));
+  const Intent intent = intent_of(payload);
+  const KeyFacts nobody{};
+  const Ask ask{*client, key != nullptr ? *key : nobody, payload, intent};
+  decision.charge.key = ask.key.name;
+  const Tally found = key == nullptr ? Tally{} : tally(scene, ask, decision.charge);
   if (!found.usable)
     refuse(decision, Code::denied,
            "client " + quoted(client->name.value) +
                " may not use that key, or there is none of that name");
   else
-    judge(decision, found, *key, payload);
+    judge(decision, scene, found, ask);
   return decision;
+}
+
+void take(const Scene& scene, const Decision& decision, venue::Class cls) {
+  if (scene.usage == nullptr || !decision.allowed() || cls == venue::Class::cancel) return;
+  scene.usage->take(scene.rules, *decision.granted, decision.charge, commits(cls), scene.counted,
+                    scene.steady);
 }
 
 Result<ClientName> whoami(const Rules& rules, const Who& who) {

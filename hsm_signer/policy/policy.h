@@ -11,7 +11,9 @@
 
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/base/terms.h"
+#include "hsm_signer/policy/references.h"
 #include "hsm_signer/policy/rules.h"
+#include "hsm_signer/policy/usage.h"
 #include "hsm_signer/venue/endpoints.h"
 #include "hsm_signer/venue/payload.h"
 
@@ -41,14 +43,31 @@ struct JudgedField {
   bool operator==(const JudgedField&) const = default;
 };
 
+// What a decision looks at besides caller, key and payload.
+struct Scene {
+  const Rules& rules;
+  // Null: nothing was allowed yet, and nothing is counted. Not const: windows move on with time.
+  Usage* usage = nullptr;
+  const References* references = nullptr;  // Null: no market has a price.
+  Clock::Wall now{};                       // What people call the time: hours, expiry.
+  Clock::Wall counted{};                   // What windows count by: never goes back, never steps.
+  Clock::Steady steady{};
+  // The rule whose approvals officers have given for just this request; empty: none.
+  std::string_view approved_rule{};
+};
+
 struct Decision {
   Verdict verdict = Verdict::deny;
-  Code code = Code::denied;  // Means nothing where verdict is allow.
-  std::string client;        // As the policy calls the caller; empty for an unknown one.
-  std::string rule;          // The rule that allowed or denied; empty where none did.
-  std::string sentence;      // For people; empty where verdict is allow.
+  Code code = Code::denied;          // Means nothing where verdict is allow.
+  std::string client;                // As the policy calls the caller; empty for an unknown one.
+  std::string rule;                  // The rule that allowed or denied; empty where none did.
+  std::string sentence;              // For people; empty where verdict is allow.
+  std::uint32_t retry_after_ms = 0;  // With rate_limited.
   Durability durability = Durability::fsync;
   std::vector<JudgedField> judged;
+  // Of the rule: null where none allowed or would allow with approvals. Lives as long as the Rules.
+  const Rule* granted = nullptr;
+  Charge charge;  // What `granted` counts.
 
   bool allowed() const { return verdict == Verdict::allow; }
   // The refusal as an Error; only for verdict deny.
@@ -57,15 +76,19 @@ struct Decision {
 
 // `key` is null where there is no such key; the answer is then the same as for a key that the
 // caller may not use. Codes: unauthorized (unknown caller), key_not_active (only to those who may
-// use the key), denied.
-Decision decide(const Rules& rules, const Who& who, const KeyFacts* key,
+// use the key), denied, rate_limited (windows and rates), approval_required (all else holds).
+// Takes nothing out of the windows: take() does, when the request is let in.
+Decision decide(const Scene& scene, const Who& who, const KeyFacts* key,
                 const venue::Payload& payload);
+// For an allowed decision, before another is asked for.
+void take(const Scene& scene, const Decision& decision, venue::Class cls);
 
 // What became of one rule in a decision.
 enum class Visit : std::uint8_t {
   other_key,       // Does not cover this key.
   other_endpoint,  // Covers the key, says nothing of this endpoint.
   allows,
+  refuses,  // Would allow the endpoint; a condition does not hold.
   denies,
 };
 std::string_view name(Visit visit);
@@ -80,12 +103,12 @@ struct VisitedRule {
 struct Explanation {
   Decision decision;
   std::vector<VisitedRule> visited;  // Every rule of this caller, in file order; none of others.
-  // Guards that hold whatever the rules say (roles, scope, unknown members) and what they said.
+  // Guards that hold whatever the rules say (roles, scope, account) and what they said.
   std::vector<std::string> guards;
 };
 
 // A caller who may not use the key sees the same, whether it exists (`key`) or not (null).
-Explanation explain(const Rules& rules, const Who& who, const KeyFacts* key,
+Explanation explain(const Scene& scene, const Who& who, const KeyFacts* key,
                     const venue::Payload& payload);
 
 // A set of venue::Class, bit 1 << class.

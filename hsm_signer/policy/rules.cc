@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "hsm_signer/base/toml.h"
+#include "hsm_signer/policy/conditions_toml.h"
 #include "hsm_signer/policy/identities.h"
 
 namespace hsm::policy {
@@ -12,20 +13,16 @@ namespace {
 
 constexpr std::size_t kRuleNameLimit = 80;
 constexpr std::size_t kRuleLimit = 10'000;
+constexpr std::int64_t kMostSerial = 1'000'000'000'000;
 
 constexpr std::string_view kNotYet = "not supported yet";
 
 // Rule types of the documented format that nothing judges yet. Ignoring one would allow what its
 // author meant to forbid, so each is refused by name.
-constexpr std::array<std::string_view, 26> kRuleKeysNotYet{
-    "symbols",        "sides",      "order_types",    "options",   "max_amount",   "min_amount",
-    "min_price",      "max_price",  "price_band",     "reference", "max_notional", "addresses",
-    "accounts",       "networks",   "counterparties", "hours",     "expires",      "window",
-    "windows",        "rate",       "extra_members",  "approvals", "ws_login",     "push_skew",
-    "push_reference", "idempotency"};
+constexpr std::array<std::string_view, 2> kRuleKeysNotYet{"ws_login", "push_skew"};
 constexpr std::array<std::string_view, 3> kClientKeysNotYet{"unit", "units", "exe"};
 // Entries of `allow` that are permissions of their own, not endpoints.
-constexpr std::array<std::string_view, 3> kEntriesNotYet{"ws-login", "push-skew", "push-reference"};
+constexpr std::array<std::string_view, 2> kEntriesNotYet{"ws-login", "push-skew"};
 
 template <class List>
 bool contains(const List& list, std::string_view text) {
@@ -71,16 +68,54 @@ Result<void> add_entry(const TomlTable& table, std::string_view key, const std::
   return {};
 }
 
-Result<EndpointSet> read_entries(TomlTable& table, std::string_view key) {
-  TRY(const std::vector<std::string> entries, table.texts(key));
+struct Entries {
+  EndpointSet all;
+  EndpointSet named;  // By template, not by class.
+};
+
+Result<Entries> read_entries(TomlTable& table, std::string_view key) {
+  TRY(const std::vector<std::string> texts, table.texts(key));
   std::unordered_set<std::string> seen;
-  EndpointSet set;
-  for (const std::string& entry : entries) {
-    if (!seen.insert(entry).second) return table.refuse(key, "named twice", entry);
-    TRY_VOID(add_entry(table, key, entry, set));
+  Entries entries;
+  for (const std::string& text : texts) {
+    if (!seen.insert(text).second) return table.refuse(key, "named twice", text);
+    TRY_VOID(add_entry(table, key, text, text.starts_with("class:") ? entries.all : entries.named));
   }
-  if (table.has(key) && entries.empty()) return table.refuse(key, "must not be empty");
-  return set;
+  if (table.has(key) && texts.empty()) return table.refuse(key, "must not be empty");
+  entries.all |= entries.named;
+  return entries;
+}
+
+// A deny has no "unless": what it names is refused.
+Result<void> refuse_limits(const TomlTable& table) {
+  for (const std::string& key : table.keys()) {
+    constexpr std::array<std::string_view, 4> kOwn{"name", "client", "key", "deny"};
+    if (!contains(kOwn, key)) return table.refuse(key, "a rule that allows nothing has none");
+  }
+  return {};
+}
+
+// A limit that an endpoint says nothing of would refuse every request there: for a class that may
+// be meant, for an endpoint that is named it is a mistake. The same for a limit that nothing which
+// the rule allows could ever meet.
+Result<void> check_limits_fit(const TomlTable& table, const Rule& rule, const EndpointSet& named) {
+  const Facts needed = rule.conditions.needed();
+  Facts said = 0;
+  for (const venue::Endpoint& endpoint : venue::endpoints()) {
+    const std::size_t index = endpoint_index(endpoint);
+    if (!rule.allow[index] || !commits(endpoint.cls)) continue;
+    said |= facts_of(endpoint);
+    const auto missing = (needed & ~facts_of(endpoint));
+    if (!named[index] || missing == 0) continue;
+    return table.refuse("allow", "this rule limits what that endpoint does not say",
+                        std::string{endpoint.path} + " says no " +
+                            std::string{name(lowest(missing))} + "; give it a rule of its own");
+  }
+  if (const auto idle = needed & ~said; idle != 0)
+    return table.refuse({}, "nothing that this rule allows says what it limits",
+                        std::string{name(lowest(idle))});
+  if ((said & bit(Fact::side)) != 0) return check_honest_sells(table, rule.conditions);
+  return {};
 }
 
 Result<KeySelector> read_key(TomlTable& table) {
@@ -118,9 +153,13 @@ class Loader {
     if (venue::endpoints().size() > kEndpointLimit)
       return fail(Code::internal, "more endpoints than a rule can name");
     TRY_VOID(root.integer("version", 1, 1));
+    TRY(const std::int64_t serial, root.integer_or("serial", 0, 0, kMostSerial));
+    rules_.serial_ = static_cast<std::uint64_t>(serial);
+    TRY(std::vector<TomlTable> markets, root.tables("market"));
     TRY(std::vector<TomlTable> clients, root.tables("client"));
     TRY(std::vector<TomlTable> rules, root.tables("rule"));
     TRY_VOID(root.finish());
+    for (TomlTable& table : markets) TRY_VOID(add_market(table));
     if (rules.size() > kRuleLimit) return root.refuse("rule", "too many rules");
     for (TomlTable& table : clients) TRY_VOID(add_client(table));
     for (TomlTable& table : rules) TRY_VOID(add_rule(table));
@@ -128,6 +167,19 @@ class Loader {
   }
 
  private:
+  Result<void> add_market(TomlTable& table) {
+    TRY(const std::string symbol, table.text("symbol"));
+    TRY(const std::string quote, table.text("quote"));
+    TRY_VOID(table.finish());
+    if (symbol.empty() || lower_case(symbol) != symbol)
+      return table.refuse("symbol", "must be a symbol in lower case");
+    if (quote.empty() || lower_case(quote) != quote)
+      return table.refuse("quote", "must be a currency in lower case");
+    if (!rules_.markets_.add(symbol, quote))
+      return table.refuse("symbol", "a second market of that symbol", symbol);
+    return {};
+  }
+
   Result<void> add_client(TomlTable& table) {
     TRY_VOID(refuse_not_yet(table, kClientKeysNotYet));
     Client client;
@@ -137,6 +189,7 @@ class Loader {
                           "must be 1 to 32 of a-z 0-9 . _ - and begin with a letter or digit");
     TRY(client.uid, read_uid(table, resolver_));
     TRY(client.gid, read_gid(table, resolver_));
+    TRY(client.push_reference, table.boolean_or("push_reference", false));
     TRY_VOID(table.finish());
     const auto index = static_cast<std::uint32_t>(rules_.clients_.size());
     if (!by_name_.emplace(client.name.value, index).second)
@@ -156,14 +209,17 @@ class Loader {
                           "must be 1 to 80 printable ASCII characters without space at the ends");
     TRY(const std::string client, table.text("client"));
     TRY(rule.key, read_key(table));
-    TRY(rule.allow, read_entries(table, "allow"));
-    TRY(rule.deny, read_entries(table, "deny"));
+    TRY(const Entries allow, read_entries(table, "allow"));
+    TRY(const Entries deny, read_entries(table, "deny"));
+    rule.allow = allow.all;
+    rule.deny = deny.all;
     TRY(rule.durability, read_durability(table));
+    TRY(rule.conditions, read_conditions(table));
     TRY_VOID(table.finish());
     if (rule.allow.none() && rule.deny.none())
       return table.refuse({}, "a rule needs \"allow\" or \"deny\"");
-    if (rule.durability && rule.allow.none())
-      return table.refuse("durability", "a rule that allows nothing has none");
+    if (rule.allow.none()) TRY_VOID(refuse_limits(table));
+    TRY_VOID(check_limits_fit(table, rule, allow.named));
     if (!rule_names_.insert(rule.name).second)
       return table.refuse("name", "a second rule of that name");
     const auto known = by_name_.find(client);

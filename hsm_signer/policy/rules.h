@@ -16,6 +16,8 @@
 #include "hsm_signer/base/ids.h"
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/base/terms.h"
+#include "hsm_signer/policy/conditions.h"
+#include "hsm_signer/policy/markets.h"
 #include "hsm_signer/venue/endpoints.h"
 
 namespace hsm::policy {
@@ -55,6 +57,7 @@ struct Rule {
   EndpointSet allow;
   EndpointSet deny;
   std::optional<Durability> durability;
+  Conditions conditions;
   std::string where;  // "policy.toml:12:1"
 };
 
@@ -62,6 +65,7 @@ struct Client {
   ClientName name;
   uid_t uid = kOverflowUid;
   std::optional<gid_t> gid;
+  bool push_reference = false;       // May say what a market is worth.
   std::vector<std::uint32_t> rules;  // Indices into Rules::rules(), in file order.
 };
 
@@ -75,6 +79,9 @@ class Rules {
 
   const std::vector<Client>& clients() const { return clients_; }
   const std::vector<Rule>& rules() const { return rules_; }
+  const Markets& markets() const { return markets_; }
+  // Rises with each version of a policy that officers sign; 0 where the file has none.
+  std::uint64_t serial() const { return serial_; }
   // The client of a uid (and gid, where the client names one), or null.
   const Client* client_of(uid_t uid, gid_t gid) const;
 
@@ -84,6 +91,8 @@ class Rules {
 
   std::vector<Client> clients_;
   std::vector<Rule> rules_;
+  Markets markets_;
+  std::uint64_t serial_ = 0;
   std::unordered_map<uid_t, std::uint32_t> by_uid_;
 };
 

@@ -41,6 +41,7 @@ Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) 
                                          .key_check = facts_.version.kcv,
                                          .message = Bytes{message.begin(), message.end()},
                                          .statements = {}}));
+  reached_worker_ = true;
   return Written::yes;
 }
 
@@ -85,6 +86,7 @@ void SignTask::record_mac(const wire::MacAnswer& mac) {
   entry.worker_counter = mac.counter;
   entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
   entry.durability = facts_.decision.durability;
+  add_charge(facts_.decision, entry);
   signer_.parts_.ledger.allow(std::move(entry), facts_.mark,
                               [answer = std::move(answer), send = std::exchange(reply_, nullptr)](
                                   const Result<std::uint64_t>& sequence) mutable {
@@ -115,7 +117,15 @@ audit::Record SignTask::record() const {
   return entry;
 }
 
+// Once a worker has seen the frame there may be a signature of it.
+void SignTask::give_back() {
+  if (reached_worker_) return;
+  signer_.parts_.policy.give_back(*facts_.rules, facts_.decision, facts_.payload.endpoint().cls,
+                                  facts_.counted);
+}
+
 void SignTask::refuse(const Error& error) {
+  give_back();
   audit::Record entry = record();
   entry.verdict = audit::Verdict::refuse;
   entry.code = std::string{name(error.code)};

@@ -10,7 +10,9 @@ class SignTask final : public keystore::Task {
   struct Facts {
     SignAsk ask;
     venue::Payload payload;
+    std::shared_ptr<const policy::Rules> rules;  // Those of the decision, which points into them.
     policy::Decision decision;
+    Clock::Wall counted;  // When its windows counted it.
     keystore::KeyVersion version;
     keystore::TokenIndex token;
     nonce::MarkIndex mark;
@@ -35,6 +37,7 @@ class SignTask final : public keystore::Task {
   void refuse(const Error& error);
 
  private:
+  void give_back();
   std::string signed_text() const;
   audit::Record record() const;
   void record_mac(const wire::MacAnswer& mac);
@@ -45,6 +48,7 @@ class SignTask final : public keystore::Task {
   std::string payload_sha256_;  // Of what is signed; empty before it is made.
   std::string nonce_;
   std::string base64_;
+  bool reached_worker_ = false;
 };
 
 }  // namespace hsm::service

@@ -114,8 +114,9 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   const keystore::KeyVersion* version = parts_.registry.active(ask.key);
   if (version == nullptr) version = parts_.registry.newest(ask.key);
   const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
-  policy::Decision decision = policy::decide(parts_.rules, {.uid = ask.who.uid, .gid = ask.who.gid},
-                                             version != nullptr ? &facts : nullptr, *payload);
+  policy::Decision decision =
+      policy::decide(parts_.policy.scene(), {.uid = ask.who.uid, .gid = ask.who.gid},
+                     version != nullptr ? &facts : nullptr, *payload);
   refusal.client = decision.client;
   refusal.rule = decision.rule;
   if (!decision.allowed()) return refuse(decision.error());
@@ -134,10 +135,13 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   if (!mark) return refuse(mark.error());
 
   const Clock::Steady deadline = deadline_of(ask, now);
+  const Clock::Wall counted = parts_.policy.take(decision, payload->endpoint().cls);
   return std::make_unique<SignTask>(*this,
                                     SignTask::Facts{.ask = std::move(ask),
                                                     .payload = *std::move(payload),
+                                                    .rules = parts_.policy.rules(),
                                                     .decision = std::move(decision),
+                                                    .counted = counted,
                                                     .version = *version,
                                                     .token = *token,
                                                     .mark = *mark,
@@ -192,8 +196,13 @@ std::string Signer::health(const std::string& label) const {
 }
 
 Result<wire::Identity> Signer::whoami(const Peer& who) const {
-  TRY(const ClientName client, policy::whoami(parts_.rules, {.uid = who.uid, .gid = who.gid}));
+  TRY(const ClientName client,
+      policy::whoami(*parts_.policy.rules(), {.uid = who.uid, .gid = who.gid}));
   return wire::Identity{.uid = who.uid, .gid = who.gid, .client = client.value};
+}
+
+Result<void> Signer::push_reference(const Peer& who, const wire::PushReference& ask) {
+  return parts_.policy.push_reference({.uid = who.uid, .gid = who.gid}, ask);
 }
 
 wire::KeyList Signer::list_keys(const Peer& who, const wire::ListKeys& ask) const {
@@ -205,7 +214,7 @@ wire::KeyList Signer::list_keys(const Peer& who, const wire::ListKeys& ask) cons
     facts.push_back(facts_of(*version));
   }
   const std::vector<policy::UsableKey> usable =
-      policy::keys_for(parts_.rules, {.uid = who.uid, .gid = who.gid}, facts);
+      policy::keys_for(*parts_.policy.rules(), {.uid = who.uid, .gid = who.gid}, facts);
   wire::KeyList list{.total = static_cast<std::uint32_t>(usable.size()), .keys = {}};
   const std::size_t limit =
       ask.limit == 0 ? kMostKeysInAList : std::min<std::size_t>(ask.limit, kMostKeysInAList);
@@ -235,7 +244,7 @@ Result<wire::Explanation> Signer::explain(const Peer& who, const wire::Explain& 
   if (version == nullptr) version = parts_.registry.newest(ask.key);
   const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
   const policy::Explanation found =
-      policy::explain(parts_.rules, {.uid = who.uid, .gid = who.gid},
+      policy::explain(parts_.policy.scene(), {.uid = who.uid, .gid = who.gid},
                       version != nullptr ? &facts : nullptr, *payload);
   wire::Explanation answer{
       .allowed = found.decision.allowed(),

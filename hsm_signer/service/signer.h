@@ -14,6 +14,7 @@
 #include "hsm_signer/service/deadlines.h"
 #include "hsm_signer/service/ledger.h"
 #include "hsm_signer/service/nonce_desk.h"
+#include "hsm_signer/service/policy_desk.h"
 #include "hsm_signer/wire/client.h"
 
 namespace hsm::service {
@@ -45,7 +46,7 @@ class Signer {
  public:
   struct Parts {
     const Clock& clock;
-    const policy::Rules& rules;
+    PolicyDesk& policy;
     keystore::Registry& registry;
     NonceDesk& nonces;
     keystore::TokenPool& pool;
@@ -63,6 +64,7 @@ class Signer {
   Result<wire::Explanation> explain(const Peer& who, const wire::Explain& ask) const;
   wire::KeyList list_keys(const Peer& who, const wire::ListKeys& ask) const;
   Result<wire::Identity> whoami(const Peer& who) const;
+  Result<void> push_reference(const Peer& who, const wire::PushReference& ask);
 
   // After this new requests are refused; those inside finish.
   void drain() { draining_ = true; }

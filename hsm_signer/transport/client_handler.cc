@@ -43,13 +43,18 @@ Result<void> ClientHandler::answer(const std::shared_ptr<Connection>& connection
       connection->answer(frame, explanation);
       return {};
     }
+    case Type::push_reference: {
+      TRY(const wire::PushReference ask, wire::decode<wire::PushReference>(frame));
+      TRY_VOID(signer_.push_reference(connection->peer(), ask));
+      connection->answer(frame, wire::Done{});
+      return {};
+    }
     case Type::sign_relayed:
     case Type::sign_ws_login:
     case Type::authorize:
     case Type::gate_enter:
     case Type::gate_leave:
     case Type::push_skew:
-    case Type::push_reference:
       return fail(Code::denied, "not supported yet");
     default:
       return fail(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/container/small_vector.hpp>
 
 #include "hsm_signer/base/decimal.h"
@@ -262,7 +263,34 @@ Payload::~Payload() = default;
 std::string_view Payload::request() const { return impl_->request; }
 const Endpoint& Payload::endpoint() const { return *impl_->endpoint; }
 std::string_view Payload::nonce() const { return impl_->nonce; }
-std::string_view Payload::unknown_member() const { return impl_->unknown; }
+std::string_view Payload::unknown_member(std::span<const std::string> besides) const {
+  if (impl_->unknown.empty() || besides.empty()) return impl_->unknown;
+  for (const Entry& entry : impl_->entries) {
+    const auto same = [&](std::string_view name) { return name == entry.name; };
+    if (find_known(*impl_->endpoint, same) != nullptr) continue;
+    if (std::none_of(besides.begin(), besides.end(), same)) return entry.name;
+  }
+  return {};
+}
+
+std::optional<std::string_view> Payload::text_besides(std::string_view name,
+                                                      std::span<const std::string> allowed) const {
+  const Entry* entry = find_entry(impl_->entries, name);
+  if (entry == nullptr || !entry->all_strings) return std::nullopt;
+  // As written down by the Collector: ["a","b"], where only what needs an escape has one.
+  std::string_view rest =
+      std::string_view{impl_->nested}.substr(entry->begin, entry->end - entry->begin);
+  for (std::size_t open = rest.find('"'); open != rest.npos; open = rest.find('"')) {
+    rest.remove_prefix(open + 1);
+    std::size_t close = 0;
+    while (rest[close] != '"') close += rest[close] == '\\' ? 2 : 1;
+    const std::string_view text = rest.substr(0, close);
+    if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) return text;
+    rest.remove_prefix(close + 1);
+  }
+  return std::nullopt;
+}
+
 std::string_view Payload::verbatim() const {
   return impl_->is_verbatim ? impl_->text : std::string_view{};
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -49,8 +50,13 @@ class Payload {
   // The value of a path parameter of the template, e.g. parameter("currency") for
   // /v1/withdraw/{currency}.
   std::string_view parameter(std::string_view name) const;
-  // The name of the first member that the endpoint's row does not know, or empty.
-  std::string_view unknown_member() const;
+  // The name of the first member that the endpoint's row does not know and that is none of
+  // `besides`, or empty.
+  std::string_view unknown_member(std::span<const std::string> besides = {}) const;
+  // The first string of the array `name` that is none of `allowed`; nothing where there is none, or
+  // no such member, or it is no array of strings.
+  std::optional<std::string_view> text_besides(std::string_view name,
+                                               std::span<const std::string> allowed) const;
   // The exact bytes given to parse_verbatim(); empty after parse_request().
   std::string_view verbatim() const;
 

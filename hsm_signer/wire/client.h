@@ -134,9 +134,24 @@ struct Explain {
   }
 };
 
+// What a market is worth, by the word of a feed that the policy trusts; answer Done.
+struct PushReference {
+  static constexpr Type kType = Type::push_reference;
+  std::string symbol;
+  std::string price;          // As an amount in a payload: "30000.5".
+  std::uint64_t time_us = 0;  // When it was so, microseconds since 1970; 0: now.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.symbol);
+    visit.required(2, self.price);
+    visit.optional(3, self.time_us);
+  }
+};
+
 struct RuleStep {
   std::string rule;
-  std::string verdict;  // "allows", "denies", "other_endpoint", "other_key"; "guard".
+  std::string verdict;  // "allows", "refuses", "denies", "other_endpoint", "other_key"; "guard".
   std::string why;
 
   bool operator==(const RuleStep&) const = default;

@@ -9,7 +9,7 @@ import struct
 
 TYPES = {
     "hello": 0x01, "ping": 0x02, "sign_request": 0x03, "sign_verbatim": 0x04, "list_keys": 0x05, "whoami": 0x06,
-    "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "register_key": 0x20, "activate_key": 0x21,
+    "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "push_reference": 0x0e, "register_key": 0x20, "activate_key": 0x21,
     "forget_key": 0x22, "list_versions": 0x23, "status": 0x24, "drain": 0x25, "check_keys": 0x26,
     "destroyed_key": 0x27, "info": 0x40, "mac": 0x41, "list": 0x42, "key_check": 0x43, "forget": 0x44,
     "sign_checkpoint": 0x45, "usage": 0x46, "import": 0x50, "destroy": 0x51, "generate": 0x52, "wrap_key": 0x53,
@@ -144,10 +144,11 @@ class Peer:
         return kind, ident, tags(content[12:], count)
 
     def ask(self, kind, fields, ident=1):
-        """The answer's fields, or {'code':…, 'sentence':…} for an error."""
+        """The answer's fields, or {'code':…, 'sentence':…, 'retry_after_ms':…} for an error."""
         self.send(frame(kind, ident, fields))
         answer, got, fields = self.receive()
         if answer == ERROR:
-            return {"code": fields[1].decode(), "sentence": fields[2].decode()}
+            return {"code": fields[1].decode(), "sentence": fields[2].decode(),
+                    "retry_after_ms": int.from_bytes(fields.get(3, b""), "little")}
         assert got == ident, (got, ident)
         return fields

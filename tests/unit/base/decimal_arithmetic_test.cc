@@ -106,5 +106,23 @@ TEST(Decimal, KnowsTheLargest) {
   EXPECT_GT(Decimal::largest(), value("999999999999999999.999999999999999998"));
 }
 
+TEST(DecimalProducts, CompareExactlyBeyondWhatADecimalHolds) {
+  const auto compare = [](const char* a, const char* b, const char* c, const char* d) {
+    return Decimal::compare_products(*Decimal::parse_plain(a), *Decimal::parse_plain(b),
+                                     *Decimal::parse_plain(c), *Decimal::parse_plain(d));
+  };
+  EXPECT_TRUE(compare("2", "3", "6", "1") == 0);
+  EXPECT_TRUE(compare("0", "3", "0", "999999999999999999") == 0);
+  EXPECT_TRUE(compare("0.000000000000000001", "0.000000000000000001", "0", "1") > 0);
+  EXPECT_TRUE(compare("0.000000000000000001", "0.000000000000000003", "0.000000000000000002",
+                      "0.000000000000000002") < 0);
+  EXPECT_TRUE(compare("999999999999999999", "999999999999999999", "999999999999999998",
+                      "999999999999999999.999999999999999999") > 0);
+  EXPECT_TRUE(compare("999999999999999999.999999999999999999",
+                      "999999999999999999.999999999999999999",
+                      "999999999999999999.999999999999999999",
+                      "999999999999999999.999999999999999999") == 0);
+}
+
 }  // namespace
 }  // namespace hsm

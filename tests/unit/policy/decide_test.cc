@@ -28,7 +28,7 @@ bool roles_reach(const venue::Endpoint& endpoint, const KeyFacts& key) {
 
 Decision judge(std::string_view rules, const KeyFacts& key, std::string_view json,
                const Who& who = kMmBot) {
-  return decide(rules_of(with_clients(rules)), who, &key, payload_of(json));
+  return decide({rules_of(with_clients(rules))}, who, &key, payload_of(json));
 }
 
 void expect_denied(const Decision& decision, std::string_view sentence,
@@ -135,9 +135,9 @@ deny = ["class:read"]
   KeyFacts retired = production_trader();
   retired.state = VersionState::retired;
   const KeyFacts there = production_trader();
-  const Decision missing = decide(rules, kMmBot, nullptr, payload);
+  const Decision missing = decide({rules}, kMmBot, nullptr, payload);
   for (const KeyFacts* key : {&there, static_cast<const KeyFacts*>(&retired)}) {
-    const Decision found = decide(rules, kMmBot, key, payload);
+    const Decision found = decide({rules}, kMmBot, key, payload);
     expect_denied(found, "may not use that key");
     EXPECT_EQ(found.sentence, missing.sentence);
     EXPECT_EQ(found.code, missing.code);
@@ -219,6 +219,7 @@ name = "everything"
 client = "mm-bot"
 key = "env:sandbox"
 allow = ["class:read", "class:cancel", "class:trade", "class:move", "class:widen", "class:admin", "class:session"]
+open_counterparty = true
 )";
   KeyFacts key = sandbox_trader();
   key.roles = venue::kTrader | venue::kFundManager | venue::kAdministrator;
@@ -231,7 +232,7 @@ allow = ["class:read", "class:cancel", "class:trade", "class:move", "class:widen
       if (open < rest.size()) json += "btc";
       rest.remove_prefix(open == rest.size() ? open : rest.find('}') + 1);
     }
-    json += "\"";
+    json += R"(","account":"primary")";
     for (const venue::Member& member : endpoint.members) {
       if (!member.required) continue;
       json += ",\"" + std::string{member.name} +
@@ -244,7 +245,7 @@ allow = ["class:read", "class:cancel", "class:trade", "class:move", "class:widen
     EXPECT_TRUE(judge(kAll, key, json + "}").allowed()) << json;
     const Decision decision = judge(kAll, key, json + R"(,"surprise":"1"})");
     EXPECT_EQ(decision.allowed(), lenient) << endpoint.path;
-    if (!lenient) expect_denied(decision, "does not know the member \"surprise\"");
+    if (!lenient) expect_denied(decision, "does not allow the member \"surprise\"", "everything");
   }
 }
 
@@ -315,7 +316,7 @@ TEST(PolicyDecision, NamesTheMembersThatDecideWhatIsDone) {
       R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1.5","price":20000,
                                    "side":"buy","type":"exchange limit","client_order_id":"my label"})");
   const KeyFacts key = sandbox_trader();
-  const Decision order = decide(rules_of(with_clients(kTrades)), kMmBot, &key, payload);
+  const Decision order = decide({rules_of(with_clients(kTrades))}, kMmBot, &key, payload);
   for (const JudgedField& field : {JudgedField{"symbol", "btcusd"}, JudgedField{"amount", "1.5"},
                                    JudgedField{"price", "20000"}, JudgedField{"side", "buy"},
                                    JudgedField{"type", "exchange limit"}})
@@ -327,7 +328,7 @@ TEST(PolicyDecision, NamesWhatARefusedRequestWantedToo) {
   const venue::Payload payload = payload_of(
       R"({"request":"/v2/withdraw/bitcoin/btc","account":"primary","address":"bc1qx","amount":"2","memo":"m"})");
   const KeyFacts key = sandbox_trader();
-  const Decision decision = decide(rules_of(with_clients(kTrades)), kMmBot, &key, payload);
+  const Decision decision = decide({rules_of(with_clients(kTrades))}, kMmBot, &key, payload);
   EXPECT_FALSE(decision.allowed());
   for (const JudgedField& field :
        {JudgedField{"network", "bitcoin"}, JudgedField{"ticker", "btc"},
@@ -347,7 +348,7 @@ TEST(PolicyDecision, AHostileMemberNameIsTamedInTheSentence) {
       judge(kTrades, sandbox_trader(),
             R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1","price":"1","side":"buy",
                                       "type":"exchange limit","a b;[31m<x>":"1"})");
-  expect_denied(decision, "\"a?b??31m?x?\"");
+  expect_denied(decision, "\"a b??31m?x?\"", "bot trades");
 }
 
 }  // namespace

@@ -45,10 +45,10 @@ std::vector<std::string> visits(const Explanation& explanation) {
 TEST(PolicyExplanation, VisitsEveryRuleOfTheCallerAndNoneOfOthers) {
   const Rules rules = rules_of(with_clients(kRules));
   const KeyFacts key = sandbox_trader();
-  EXPECT_THAT(visits(explain(rules, kMmBot, &key, payload_of(kOrder))),
+  EXPECT_THAT(visits(explain({rules}, kMmBot, &key, payload_of(kOrder))),
               ElementsAre("reads: other_endpoint", "orders: allows", "no wrapping: other_endpoint",
                           "elsewhere: other_key"));
-  EXPECT_THAT(visits(explain(rules, kMmBot, &key,
+  EXPECT_THAT(visits(explain({rules}, kMmBot, &key,
                              payload_of(R"({"request":"/v1/wrap/btcusd","amount":"1"})"))),
               ElementsAre("reads: other_endpoint", "orders: allows", "no wrapping: denies",
                           "elsewhere: other_key"));
@@ -58,7 +58,7 @@ TEST(PolicyExplanation, SaysWhereARuleStandsAndWhatTheGuardsSay) {
   const Rules rules = rules_of(with_clients(kRules));
   KeyFacts key = sandbox_trader();
   key.roles = venue::kAuditor;
-  const Explanation explanation = explain(rules, kMmBot, &key, payload_of(kOrder));
+  const Explanation explanation = explain({rules}, kMmBot, &key, payload_of(kOrder));
   EXPECT_EQ(explanation.visited[1].where, "policy.toml:18:1");
   EXPECT_THAT(explanation.visited[1].why, HasSubstr("allows /v1/order/new (class trade)"));
   EXPECT_THAT(explanation.guards, Contains(HasSubstr("roles: /v1/order/new needs")));
@@ -74,8 +74,8 @@ TEST(PolicyExplanation, DecidesAsTheDecisionDoes) {
     for (std::string_view json : {kOrder, kCancel, kBalances, kWithdraw}) {
       for (const Who& who : {kMmBot, kTreasury, Who{.uid = 5, .gid = 5}}) {
         const venue::Payload payload = payload_of(json);
-        const Decision decision = decide(rules, who, key, payload);
-        const Decision explained = explain(rules, who, key, payload).decision;
+        const Decision decision = decide({rules}, who, key, payload);
+        const Decision explained = explain({rules}, who, key, payload).decision;
         EXPECT_EQ(explained.verdict, decision.verdict);
         EXPECT_EQ(explained.code, decision.code);
         EXPECT_EQ(explained.rule, decision.rule);
@@ -91,8 +91,8 @@ TEST(PolicyExplanation, DoesNotTellWhetherAKeyExistsThatTheCallerMayNotUse) {
                                  "\"env:production\"\ndeny = [\"class:read\"]\n")));
   const KeyFacts there = production_trader();
   const venue::Payload payload = payload_of(kBalances);
-  const Explanation found = explain(rules, kMmBot, &there, payload);
-  const Explanation missing = explain(rules, kMmBot, nullptr, payload);
+  const Explanation found = explain({rules}, kMmBot, &there, payload);
+  const Explanation missing = explain({rules}, kMmBot, nullptr, payload);
   EXPECT_EQ(found.decision.sentence, missing.decision.sentence);
   EXPECT_EQ(visits(found), visits(missing));
   EXPECT_EQ(found.guards, missing.guards);
@@ -104,7 +104,7 @@ TEST(PolicyExplanation, DoesNotTellWhetherAKeyExistsThatTheCallerMayNotUse) {
 TEST(PolicyExplanation, TellsAnUnknownCallerNothing) {
   const KeyFacts key = sandbox_trader();
   const Explanation explanation =
-      explain(rules_of(with_clients(kRules)), Who{.uid = 5, .gid = 5}, &key, payload_of(kOrder));
+      explain({rules_of(with_clients(kRules))}, Who{.uid = 5, .gid = 5}, &key, payload_of(kOrder));
   EXPECT_THAT(explanation.visited, IsEmpty());
   EXPECT_THAT(explanation.guards, IsEmpty());
   EXPECT_EQ(explanation.decision.code, Code::unauthorized);
@@ -143,7 +143,7 @@ TEST(PolicyKeys, ListsExactlyTheEndpointsThatTheDecisionAllows) {
         std::string_view{R"({"request":"/v1/wrap/btcusd","amount":"1"})"}}) {
     const venue::Payload payload = payload_of(json);
     EXPECT_EQ(usable[0].endpoints[endpoint_index(payload.endpoint())],
-              decide(rules, kMmBot, &key, payload).allowed())
+              decide({rules}, kMmBot, &key, payload).allowed())
         << json;
   }
 }

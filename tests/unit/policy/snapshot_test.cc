@@ -63,8 +63,9 @@ std::string request_of(std::string_view path) {
   return out.append(path);
 }
 
-std::string json_of(const venue::Endpoint& endpoint) {
+std::string json_of(const venue::Endpoint& endpoint, Scope scope) {
   std::string json = R"({"request":")" + request_of(endpoint.path) + "\"";
+  if (scope == Scope::master) json.append(R"(,"account":"primary")");
   for (const venue::Member& member : endpoint.members) {
     if (member.required)
       json.append(",\"").append(member.name).append("\":").append(sample(member.type));
@@ -79,12 +80,12 @@ std::string decision_table(const Rules& rules) {
     out << ' ' << column.title << std::string(11 - column.title.size(), ' ');
   out << "endpoint\n";
   for (const venue::Endpoint& endpoint : venue::endpoints()) {
-    const venue::Payload payload = payload_of(json_of(endpoint));
-    EXPECT_EQ(payload.endpoint().path, endpoint.path);
     out << venue::name(endpoint.cls) << std::string(10 - venue::name(endpoint.cls).size(), ' ');
     for (const Column& column : columns()) {
+      const venue::Payload payload = payload_of(json_of(endpoint, column.key.scope));
+      EXPECT_EQ(payload.endpoint().path, endpoint.path);
       const Decision decision =
-          decide(rules, Who{.uid = column.uid, .gid = 1}, &column.key, payload);
+          decide({rules}, Who{.uid = column.uid, .gid = 1}, &column.key, payload);
       std::string cell =
           decision.allowed() ? "allow " + std::string{name(decision.durability)} : "-";
       if (decision.code == Code::key_not_active) cell = "inactive";

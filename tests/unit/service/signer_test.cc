@@ -38,7 +38,13 @@ uid = "bot"
 name = "bot reads"
 client = "bot"
 key = "env:sandbox"
-allow = ["class:read"]
+allow = ["class:read", "class:session"]
+[[rule]]
+name = "bot buys once an hour"
+client = "bot"
+key = "env:sandbox"
+allow = ["/v1/order/new"]
+window = [ { per = "1h", max_count = 1 } ]
 )",
                                "policy.toml", users);
 }
@@ -135,7 +141,7 @@ class SignerTest : public ::testing::Test {
   bool state_answers_ = true;
   FullDisk disk_;
   test::FakeWorker worker_;
-  policy::Rules rules_ = everything_for_uid_7();
+  PolicyDesk policy_{clock_, std::make_shared<const policy::Rules>(everything_for_uid_7())};
   keystore::Registry registry_ = *keystore::Registry::restore({});
   std::unique_ptr<audit::Log> log_ = *audit::Log::open(dir_ / "audit", {}, disk_);
   std::unique_ptr<state::State> state_ =
@@ -149,7 +155,7 @@ class SignerTest : public ::testing::Test {
   keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [this] { ledger_.flush(); }};
   Deadlines deadlines_{io_, clock_};
   Signer signer_{{.clock = clock_,
-                  .rules = rules_,
+                  .policy = policy_,
                   .registry = registry_,
                   .nonces = nonces_,
                   .pool = pool_,
@@ -219,6 +225,56 @@ TEST_F(SignerTest, RecordsAnOverdueRequestWhoseWorkerWasLost) {
   worker_.hang_up();
   run_until([this] { return signer_.unfinished() == 0; });
   EXPECT_THAT(recorded(), ::testing::ElementsAre("token_unavailable"));
+}
+
+constexpr const char* kBuy =
+    R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1","price":"1","side":"buy","type":"exchange limit"})";
+
+TEST_F(SignerTest, AWindowThatIsFullRefusesAtOnce) {
+  const auto first = sign(0, {}, kBuy), second = sign(0, {}, kBuy);
+  ASSERT_TRUE(second->has_value()) << "judged when asked, not when its turn comes";
+  EXPECT_THAT(**second, ErrorIs(Code::rate_limited, HasSubstr("bot buys once an hour")));
+  EXPECT_GT((**second).error().retry_after_ms, 3'500'000U);
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return first->has_value(); });
+  EXPECT_THAT(**first, Succeeds());
+}
+
+TEST_F(SignerTest, AWindowIsGivenBackByWhatNeverReachedAWorker) {
+  bool there = true;
+  const auto read = sign();
+  const std::uint64_t id = asked();
+  const auto gone = sign(
+      0, [&] { return there; }, kBuy);
+  there = false;
+  worker_.answer_mac(id, 0x5a);
+  run_until([&] { return gone->has_value(); });
+  EXPECT_FALSE((*gone)->has_value());
+  const auto buy = sign(0, {}, kBuy);
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return buy->has_value(); });
+  EXPECT_THAT(**buy, Succeeds());
+}
+
+TEST_F(SignerTest, AWindowIsNotGivenBackOnceAWorkerHasHadTheFrame) {
+  const auto lost = sign(50, {}, kBuy);
+  asked();
+  worker_.hang_up();
+  run_until([&] { return lost->has_value(); });
+  EXPECT_FALSE((*lost)->has_value());
+  const auto again = sign(0, {}, kBuy);
+  ASSERT_TRUE(again->has_value());
+  EXPECT_THAT(**again, ErrorIs(Code::rate_limited));
+}
+
+TEST_F(SignerTest, RecordsWhatItsWindowsCount) {
+  const auto answer = sign(0, {}, kBuy);
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return answer->has_value(); });
+  const auto all = records();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_THAT(all[0].fields, ::testing::Contains(audit::Field{"window_asset", "btcusd"}));
+  EXPECT_THAT(all[0].fields, ::testing::Contains(audit::Field{"window_amount", "1"}));
 }
 
 TEST_F(SignerTest, KeepsItsDeadlineWhenTheStateHangs) {

@@ -429,6 +429,39 @@ TEST(Request, KeepsOrderNumbersAndNesting) {
   EXPECT_EQ(again->member("c")->text, "t\tq");
 }
 
+TEST(Members, TellTheFirstThatNeitherTheRowNorTheListKnows) {
+  const auto payload = Payload::parse_request(
+      R"({"request":"/v1/order/new","symbol":"btcusd","tag":1,"nonce":1,"account":"a","other":2})");
+  ASSERT_THAT(payload, Succeeds());
+  const std::vector<std::string> tag{"tag"}, both{"other", "tag"}, none{"Tag", ""};
+  EXPECT_EQ(payload->unknown_member(), "tag");
+  EXPECT_EQ(payload->unknown_member(none), "tag");
+  EXPECT_EQ(payload->unknown_member(tag), "other");
+  EXPECT_EQ(payload->unknown_member(both), "");
+}
+
+TEST(Members, TellTheFirstTextOfAnArrayThatIsNotListed) {
+  const std::vector<std::string> listed{"a", "b\\"};
+  const auto besides = [&](std::string_view options) {
+    const auto payload = Payload::parse_request(R"({"request":"/v1/order/new","options":)" +
+                                                std::string{options} + "}");
+    EXPECT_THAT(payload, Succeeds()) << options;
+    const auto found = payload->text_besides("options", listed);
+    return found ? std::string{*found} : "(none)";
+  };
+  EXPECT_EQ(besides("[]"), "(none)");
+  EXPECT_EQ(besides(R"(["a","a"])"), "(none)");
+  EXPECT_EQ(besides(R"(["a","c","d"])"), "c");
+  EXPECT_EQ(besides(R"(["a",""])"), "");
+  // As it stands in the text: an escape makes it none of the list.
+  EXPECT_EQ(besides(R"(["b\\"])"), R"(b\\)");
+  EXPECT_EQ(besides(R"(["\u0061"])"), "(none)");
+  EXPECT_EQ(besides(R"(["a\",\"c"])"), R"(a\",\"c)");
+  EXPECT_EQ(
+      Payload::parse_request(R"({"request":"/v1/order/new"})")->text_besides("options", listed),
+      std::nullopt);
+}
+
 TEST(PayloadBase64, DecodesWhatFitsAndIsCanonical) {
   EXPECT_THAT(decode_payload_base64("e30="), Optional(Eq("{}")));
   EXPECT_THAT(decode_payload_base64(std::string(8192, 'A')), Succeeds());

@@ -1,0 +1,18 @@
+// Lengths of time as files and command lines spell them: "90s", "15m", "24h", "7d".
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "hsm_signer/base/result.h"
+
+namespace hsm {
+
+// A whole number from 1 on, without leading zero, and one of s, m, h, d. usage: another form, or
+// longer than 366 days.
+Result<std::chrono::seconds> parse_duration(std::string_view text);
+// In the largest unit that divides it: "24h" of 86,400 s is "1d".
+std::string duration_text(std::chrono::seconds length);
+
+}  // namespace hsm
