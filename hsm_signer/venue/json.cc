@@ -208,6 +208,30 @@ void append_escape(char c, std::string& out) {
   fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
 }
 
+// Of good UTF-8: parse_json() lets no other through. How many bytes the character at the front has.
+std::size_t size_of_character(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+std::uint32_t code_point(std::string_view character) {
+  const auto lead = static_cast<unsigned char>(character.front());
+  if (character.size() == 1) return lead;
+  std::uint32_t code = lead & (0x7fU >> character.size());
+  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned>(c) & 0x3f);
+  return code;
+}
+
+// RFC 8259 section 7: beyond U+FFFF two escapes, a surrogate each.
+void append_code_point(std::uint32_t code, std::string& out) {
+  const auto append = [&](std::uint32_t unit) {
+    fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit);
+  };
+  if (code < 0x10000) return append(code);
+  append(0xd800 + ((code - 0x10000) >> 10));
+  append(0xdc00 + ((code - 0x10000) & 0x3ff));
+}
+
 Result<void> check_outside(std::string_view text) {
   if (text.starts_with(kByteOrderMark)) return malformed("byte order mark before the JSON text");
   if (text.find('\0') != text.npos) return malformed("NUL in the JSON text");
@@ -247,6 +271,17 @@ void append_json_string(std::string_view text, std::string& out) {
       out.push_back(c);
   }
   out.push_back('"');
+}
+
+void append_as_ascii(std::string_view json, std::string& out) {
+  while (!json.empty()) {
+    const std::string_view character = json.substr(0, size_of_character(json));
+    json.remove_prefix(character.size());
+    if (character.front() >= ' ' && character.front() <= '~')
+      out.push_back(character.front());
+    else
+      append_code_point(code_point(character), out);
+  }
 }
 
 }  // namespace hsm::venue

@@ -54,4 +54,8 @@ Result<void> parse_json(std::string_view text, std::string& arena, JsonEvents& e
 // demand.
 void append_json_string(std::string_view text, std::string& out);
 
+// Appends JSON text that append_json_string() and its like wrote, in UTF-8, with each character
+// above `~` as \uXXXX or a pair of them: what is outside of strings is ASCII anyway.
+void append_as_ascii(std::string_view json, std::string& out);
+
 }  // namespace hsm::venue

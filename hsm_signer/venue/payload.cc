@@ -212,6 +212,35 @@ struct Payload::Impl {
     return {};
   }
 
+  // The members besides request and nonce, and the end of the object.
+  void append_others(std::string& out) const {
+    for (const Entry& entry : entries) {
+      if (entry.name == "request" || entry.name == "nonce") continue;
+      out.push_back(',');
+      append_json_string(entry.name, out);
+      out.push_back(':');
+      append(entry, out);
+    }
+    out.push_back('}');
+  }
+
+  void append(const Entry& entry, std::string& out) const {
+    switch (entry.value.kind) {
+      case Kind::string:
+        append_json_string(entry.value.text, out);
+        break;
+      case Kind::array:
+      case Kind::object:
+        out.append(nested, entry.begin, entry.end - entry.begin);
+        break;
+      case Kind::null:
+        out.append("null");
+        break;
+      default:
+        out.append(entry.value.text);
+    }
+  }
+
   std::string text;    // Views of strings without escapes, and of numbers, point here;
   std::string arena;   // those of strings that had escapes here.
   std::string nested;  // Arrays and objects without white space.
@@ -310,27 +339,14 @@ void Payload::build(std::string_view nonce, std::string& out) const {
   out.append(R"({"request":)");
   append_json_string(impl_->request, out);
   out.append(R"(,"nonce":)").append(nonce);
-  for (const Entry& entry : impl_->entries) {
-    if (entry.name == "request" || entry.name == "nonce") continue;
-    out.push_back(',');
-    append_json_string(entry.name, out);
-    out.push_back(':');
-    switch (entry.value.kind) {
-      case Kind::string:
-        append_json_string(entry.value.text, out);
-        break;
-      case Kind::array:
-      case Kind::object:
-        out.append(impl_->nested, entry.begin, entry.end - entry.begin);
-        break;
-      case Kind::null:
-        out.append("null");
-        break;
-      default:
-        out.append(entry.value.text);
-    }
-  }
-  out.push_back('}');
+  impl_->append_others(out);
+}
+
+void Payload::build_without_nonce(std::string& out) const {
+  std::string text = R"({"request":)";
+  append_json_string(impl_->request, text);
+  impl_->append_others(text);
+  append_as_ascii(text, out);
 }
 
 }  // namespace hsm::venue

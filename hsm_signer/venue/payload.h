@@ -64,6 +64,10 @@ class Payload {
   // members in the order and with the number tokens they came with>}, compact. Parsing the result
   // gives the same judgement.
   void build(std::string_view nonce, std::string& out) const;
+  // Appends what officers are shown and sign: {"request":…,<the other members>} as build() writes
+  // them, without nonce and with every character that is not printable ASCII as \uXXXX (the short
+  // escapes that JSON has for some stay). The same for a request and for what build() made of it.
+  void build_without_nonce(std::string& out) const;
 
  private:
   struct Impl;

@@ -33,6 +33,22 @@ void same_judgement(const Payload& a, const Payload& b) {
   if (!a.unknown_member().empty()) same_member(a, b, a.unknown_member());
 }
 
+std::string shown(const Payload& payload) {
+  std::string text;
+  payload.build_without_nonce(text);
+  return text;
+}
+
+// What officers sign of a payload means that payload, and disturbs no terminal.
+void is_shown_as_it_is(const Payload& payload) {
+  const std::string text = shown(payload);
+  for (const char c : text) demand(c >= ' ' && c <= '~', "what is shown is printable ASCII");
+  const auto again = Payload::parse_request(text);
+  if (!again) return demand(again.error().code == hsm::Code::too_large, "and a request");
+  same_judgement(payload, *again);
+  demand(shown(*again) == text, "and shown the same again");
+}
+
 void rewrites_to_the_same(std::string_view text) {
   const auto request = Payload::parse_request(text);
   if (!request) return;
@@ -43,6 +59,8 @@ void rewrites_to_the_same(std::string_view text) {
   demand(again.has_value(), "what build() writes is accepted");
   demand(again->nonce() == kNonce && again->verbatim() == built, "build() writes the nonce");
   same_judgement(*request, *again);
+  demand(shown(*request) == shown(*again), "officers are shown the same before and after build()");
+  is_shown_as_it_is(*request);
   std::string twice;
   again->build(kNonce, twice);
   demand(twice == built, "build() of its own output changes nothing");
@@ -61,6 +79,7 @@ void accepts_the_same_as_a_request(std::string_view text) {
     return;
   }
   same_judgement(*payload, *request);
+  demand(shown(*payload) == shown(*request), "officers are shown the same of both");
 }
 
 void survives_base64(std::string_view text) {
