@@ -35,14 +35,6 @@ bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 
 // ---- Forms of values ----
 
-bool is_host(std::string_view text) {
-  return !text.empty() && text.size() <= kMostHost &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-                  c == '-';
-         });
-}
-
 bool is_environment(std::string_view text) {
   return from_spelling(kEnvironments, text).has_value();
 }
@@ -110,7 +102,7 @@ struct Row {
 constexpr std::array kRows{
     //                    approve, policy, thaw, import, activate, destroy, client-add,
     //                    nonce-raise, retention
-    Row{"host", "mmmmmmmmm", is_host, &Statement::host},
+    Row{"host", "mmmmmmmmm", is_host_name, &Statement::host},
     Row{"id", "mmmmmmmmm", is_api_key_id, &Statement::id},
     Row{"key", "m..mmm.m.", is_name, &Statement::key},
     Row{"api-key-id", "m..mmm.m.", is_api_key_id, &Statement::api_key_id},
@@ -199,6 +191,14 @@ class Lines {
 }  // namespace
 
 std::string_view name(Verb verb) { return spelled(kVerbs, verb); }
+
+bool is_host_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMostHost &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
 
 Result<Statement> Statement::parse(std::string_view text) {
   if (text.size() > kStatementLimit) return too_long();

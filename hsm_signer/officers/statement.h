@@ -34,6 +34,8 @@ enum class Verb : std::uint8_t {
   retention,    // Let old records go.
 };
 std::string_view name(Verb verb);
+// What may stand behind `host: `: 1 to 64 of [A-Za-z0-9._-].
+bool is_host_name(std::string_view text);
 
 // The longest payload, 6 KiB, with every character that is not ASCII escaped, and the other lines.
 inline constexpr std::size_t kStatementLimit = 20 * 1024;

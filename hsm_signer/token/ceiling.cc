@@ -1,12 +1,8 @@
 #include "hsm_signer/token/ceiling.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "hsm_signer/base/ids.h"
-#include "hsm_signer/base/os.h"
 #include "hsm_signer/base/toml.h"
 #include "hsm_signer/token/vault.h"
 #include "hsm_signer/venue/payload.h"
@@ -95,18 +91,6 @@ Result<void> check_label(const TomlTable& table, const std::string& label, const
   return {};
 }
 
-Result<void> check_owner(int fd, const std::string& path, Mode mode) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return fail(os_error(Code::usage, "cannot stat", path));
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-    return fail(Code::usage, "others than its owner can write the ceilings; chmod 0644", path);
-  if (status.st_uid == 0) return {};
-  if (mode == Mode::production) return fail(Code::usage, "root must own the ceilings", path);
-  if (status.st_uid != ::geteuid())
-    return fail(Code::usage, "the ceilings belong to another user", path);
-  return {};
-}
-
 }  // namespace
 
 Ceiling Ceiling::without_entry() {
@@ -116,10 +100,7 @@ Ceiling Ceiling::without_entry() {
 }
 
 Result<Ceilings> Ceilings::load(const std::string& path, Mode mode) {
-  TRY(const OwnedFd file, open_regular_file(path));
-  TRY_VOID(check_owner(file.get(), path, mode));
-  constexpr std::size_t kFileLimit = 1 << 20;
-  TRY(const Bytes bytes, read_open_file(file.get(), path, kFileLimit));
+  TRY(const Bytes bytes, read_operator_file(path, mode));
   return parse(as_text(bytes), path, mode);
 }
 
@@ -155,7 +136,13 @@ const Ceiling& Ceilings::of(std::string_view label) const {
   return without_entry_;
 }
 
-Result<void> judge(const Ceiling& ceiling, ByteView message, std::size_t base64_limit) {
+bool Ceilings::demand_officers() const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [](const Entry& entry) { return entry.ceiling.officers.has_value(); });
+}
+
+Result<std::optional<Demanded>> judge(const Ceiling& ceiling, ByteView message,
+                                      std::size_t base64_limit) {
   if (message.size() > base64_limit)
     return fail(Code::too_large, "the message is longer than this token signs",
                 "the limit is " + std::to_string(base64_limit) + " bytes of base64");
@@ -165,11 +152,16 @@ Result<void> judge(const Ceiling& ceiling, ByteView message, std::size_t base64_
   if (!ceiling.permits(cls))
     return fail(Code::denied, "above the ceiling of this key in the token host",
                 "class " + std::string{venue::name(cls)});
-  const bool dangerous = (kDangerous & bit(cls)) != 0;
-  if (dangerous && (ceiling.officers || ceiling.environment == Environment::production))
-    return fail(Code::approval_required, "officers' statements are not supported yet",
-                "class " + std::string{venue::name(cls)});
-  return {};
+  if ((kDangerous & bit(cls)) == 0) return std::optional<Demanded>{};
+  if (ceiling.officers) {
+    Demanded demanded{*ceiling.officers, cls, {}};
+    payload.build_without_nonce(demanded.payload);
+    return demanded;
+  }
+  if (ceiling.environment == Environment::sandbox) return std::optional<Demanded>{};
+  // read_ceiling() lets no such through.
+  return fail(Code::denied, "a production key whose ceiling names no officers",
+              "class " + std::string{venue::name(cls)});
 }
 
 }  // namespace hsm::token

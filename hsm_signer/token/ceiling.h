@@ -23,6 +23,7 @@
 #include "hsm_signer/base/bytes.h"
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/base/terms.h"
+#include "hsm_signer/token/operator_file.h"
 #include "hsm_signer/venue/endpoints.h"
 
 namespace hsm::token {
@@ -44,17 +45,16 @@ struct Ceiling {
   static Ceiling without_entry();
 };
 
-enum class Mode : std::uint8_t { production, development };
-
 class Ceilings {
  public:
-  // Refuses a file that others than its owner can write, and in production one that root does not
-  // own. Errors: usage with file:line:column.
+  // Errors: those of read_operator_file(), and usage with file:line:column.
   static Result<Ceilings> load(const std::string& path, Mode mode);
   static Result<Ceilings> parse(std::string_view text, const std::string& name, Mode mode);
 
   // `label` is "name.vN"; an entry for just that goes before one for the name, and that before "*".
   const Ceiling& of(std::string_view label) const;
+  // Whether any key's ceiling asks for officers.
+  bool demand_officers() const;
 
  private:
   struct Entry {
@@ -65,9 +65,17 @@ class Ceilings {
   Ceiling without_entry_ = Ceiling::without_entry();
 };
 
-// Whether `message` (base64 of a payload) is within the ceiling. invalid_payload: not canonical
-// base64, not a strict payload; denied: unknown endpoint, a class that the ceiling lacks;
-// too_large; approval_required: officers would have to state it, which is not supported yet.
-Result<void> judge(const Ceiling& ceiling, ByteView message, std::size_t base64_limit);
+// What is left to officers: who has to have stated it, and as which payload.
+struct Demanded {
+  Quorum quorum;
+  venue::Class cls;
+  std::string payload;  // As venue::Payload::build_without_nonce() writes it.
+};
+
+// Whether `message` (base64 of a payload) is within the ceiling, and what it then demands besides.
+// invalid_payload: not canonical base64, not a strict payload; denied: unknown endpoint, a class
+// that the ceiling lacks; too_large.
+Result<std::optional<Demanded>> judge(const Ceiling& ceiling, ByteView message,
+                                      std::size_t base64_limit);
 
 }  // namespace hsm::token

@@ -149,6 +149,9 @@ Result<void> read_places(Reader& reader, Config& config) {
   TRY(config.admin_clients, reader.users("admin_clients"));
   TRY(config.state_dir, reader.path("state_dir"));
   TRY(config.ceilings, reader.path("ceilings"));
+  if (reader.table().has("allowed_officers")) {
+    TRY(config.allowed_officers, reader.path("allowed_officers"));
+  }
   TRY(config.wrap_public, reader.path("wrap_public"));
   TRY(config.audit_public, reader.path("audit_public"));
   if (config.profile->way != SecretWay::decrypted_in_host) return {};
@@ -191,6 +194,7 @@ clients = ["0"]
 admin_clients = ["0"]
 state_dir = "/var/lib/hsm-tokend/desk"
 ceilings = "/etc/hsm-tokend/ceilings.toml"
+allowed_officers = "/etc/hsm-tokend/allowed_officers"
 wrap_public = "/etc/hsm-tokend/wrap-desk.pub.pem"
 audit_public = "/var/lib/hsm-tokend/desk/audit.pub.pem"
 call_deadline_ms = 5000

@@ -39,6 +39,7 @@ struct Config {
   std::vector<uid_t> admin_clients;  // Who may use `admin_socket`. The same default.
   std::string state_dir;
   std::string ceilings;
+  std::string allowed_officers;  // Empty: none, and then no ceiling may demand officers.
   std::string wrap_public;
   std::string wrap_private;  // Of a profile that decrypts in the host, else empty.
   std::string audit_public;

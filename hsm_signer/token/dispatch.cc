@@ -124,20 +124,48 @@ Result<void> Dispatcher::canary(const KeyRef& key) {
               sang.error().detail);
 }
 
-// Cheapest first, and nothing is charged or asked of the token for what would be refused anyway.
-Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) {
+// Of a request whose ceiling demands it, what officers have stated.
+Result<std::optional<officers::Stated>> Dispatcher::stated(
+    const wire::MacRequest& request, const Ceiling& ceiling,
+    const std::optional<Demanded>& demanded) const {
+  if (demanded) {
+    TRY(const KeyLabel label, parse_key_label(request.label));
+    return host_.approvals.judge(*demanded, ceiling, label.name, request.statements,
+                                 host_.clock.wall());
+  }
+  // Who sends one believes that it is looked at: better say that it is not.
   if (!request.statements.empty())
-    return fail(Code::approval_required, "officers' statements are not supported yet");
+    return fail(Code::denied, "an officers' statement where none is demanded",
+                "leave it out; nothing was spent");
+  return std::optional<officers::Stated>{};
+}
+
+Result<void> Dispatcher::spend(const std::optional<officers::Stated>& stated,
+                               const std::string& label) {
+  if (!stated) return {};
+  TRY_VOID(host_.approvals.spend(stated->statement, host_.clock.wall()));
+  std::string names;
+  for (const std::string& officer : stated->officers)
+    names.append(names.empty() ? "" : ", ").append(officer);
+  log(Level::notice, "statement_spent", stated->statement.id + " for " + label + ", of " + names);
+  return {};
+}
+
+// Cheapest first, and nothing is charged or asked of the token for what would be refused anyway. A
+// statement is spent last: what comes behind it is the MAC alone.
+Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) {
   const KeyRef key{{request.label, request.cka_id}, request.key_check};
   TRY_VOID(check_object_name(key.object));
   const Ceiling& ceiling = host_.ceilings.of(request.label);
-  TRY_VOID(judge(ceiling, request.message, host_.info.payload_limit));
+  TRY(const auto demanded, judge(ceiling, request.message, host_.info.payload_limit));
   TRY_VOID(is_fit_for(ceiling));
+  TRY(const auto approved, stated(request, ceiling, demanded));
   TRY_VOID(host_.vault.find(key));
   // Of the key, not of its version: a draining version is no second allowance.
   TRY(const KeyLabel label, parse_key_label(request.label));
   TRY_VOID(host_.rates.take(label.name, ceiling.rate, host_.clock.steady()));
   TRY_VOID(canary(key));
+  TRY_VOID(spend(approved, request.label));
   TRY(const Mac mac, host_.vault.mac(key, request.message));
   ledger_.record(request.cka_id, request.message);
   return wire::MacAnswer{mac, ledger_.worker_id(), ledger_.counter(), ledger_.digest()};

@@ -1,9 +1,11 @@
 // Who may ask what: operation × socket. Pure: frames in, frames out.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "hsm_signer/base/os.h"
+#include "hsm_signer/token/approvals.h"
 #include "hsm_signer/token/canaries.h"
 #include "hsm_signer/token/ceiling.h"
 #include "hsm_signer/token/ledger.h"
@@ -36,6 +38,7 @@ struct Host {
   const Profile& profile;
   bool accept_unfit_token;
   const Ceilings& ceilings;
+  Approvals& approvals;
   Rates& rates;
   const Clock& clock;
   wire::Info info;  // worker_id is the ledger's too.
@@ -95,6 +98,10 @@ class Dispatcher {
 
   Result<wire::MacAnswer> judged_mac(const wire::MacRequest& request);
   Result<void> is_fit_for(const Ceiling& ceiling) const;
+  Result<std::optional<officers::Stated>> stated(const wire::MacRequest& request,
+                                                 const Ceiling& ceiling,
+                                                 const std::optional<Demanded>& demanded) const;
+  Result<void> spend(const std::optional<officers::Stated>& stated, const std::string& label);
   Result<void> canary(const KeyRef& key);
   void turn(Health health, std::string complaint);
   Result<wire::CheckpointSignature> judged_checkpoint(const std::string& text);

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "hsm_signer/base/log.h"
+#include "hsm_signer/token/approvals.h"
 #include "hsm_signer/token/confinement.h"
 #include "hsm_signer/token/fleet.h"
 #include "hsm_signer/token/pin.h"
@@ -345,7 +346,8 @@ Result<void> check(const Config& config) {
   // First: the PIN comes here to be looked at, though it is used by workers only. They run under
   // the same limits and start anew for each connection, so what is said of them is said once, here.
   TRY_VOID(lock_down(LockMemory::yes));
-  TRY_VOID(Ceilings::load(config.ceilings, config.mode));
+  TRY(const Ceilings ceilings, Ceilings::load(config.ceilings, config.mode));
+  TRY_VOID(load_officers(config, ceilings));
   TRY_VOID(read_pin(config.pin_file));
   if (config.profile->way == SecretWay::decrypted_in_host)
     TRY_VOID(wrap_key_in_file(config.wrap_private));

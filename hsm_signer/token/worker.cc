@@ -82,6 +82,7 @@ class Worker {
   KillTimer timer_;
   SystemClock clock_;
   std::optional<Ceilings> ceilings_;
+  std::optional<Approvals> approvals_;
   std::optional<Rates> rates_;
   std::optional<Cryptoki> cryptoki_;
   std::optional<TokenAccess> access_;
@@ -122,6 +123,8 @@ Result<void> Worker::prepare() {
   // What can fail without the token fails before it costs a login.
   TRY(Ceilings ceilings, Ceilings::load(config_.ceilings, config_.mode));
   ceilings_.emplace(std::move(ceilings));
+  TRY(Approvals approvals, Approvals::open(config_, *ceilings_));
+  approvals_.emplace(std::move(approvals));
   TRY(Rates rates, Rates::open(config_.state_dir + "/rates"));
   rates_.emplace(std::move(rates));
   TRY(wrap_key_, wrap_key_outside());
@@ -185,6 +188,7 @@ Result<int> Worker::run(const StopSignal& stop) {
                              .profile = *config_.profile,
                              .accept_unfit_token = config_.accept_unfit_token,
                              .ceilings = *ceilings_,
+                             .approvals = *approvals_,
                              .rates = *rates_,
                              .clock = clock_,
                              .info = std::move(description)}};

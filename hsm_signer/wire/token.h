@@ -43,7 +43,7 @@ struct MacRequest {
   std::uint16_t cka_id = 0;
   KeyCheck key_check{};  // Compared at every find.
   Bytes message;
-  std::string statements;  // Officers' statements; refused when not empty until they are supported.
+  std::string statements;  // A signed statement (officers/bundle.h) where the ceiling demands one.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {

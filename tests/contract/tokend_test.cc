@@ -162,12 +162,12 @@ TEST_F(Tokend, RefusesWhatIsAboveTheCeiling) {
   EXPECT_EQ(after->counter, 1U) << "a refused message was counted as signed";
 }
 
-TEST_F(Tokend, RefusesStatementsUntilTheyAreSupported) {
+TEST_F(Tokend, RefusesStatementsWhereNoneIsDemanded) {
   TokenClient client = host_.client();
   wire::MacRequest request = mac_of(base64(R"({"request":"/v1/heartbeat","nonce":1})"));
   request.statements = "-----BEGIN SSH SIGNATURE-----";
   EXPECT_THAT(client.ask<wire::MacAnswer>(request),
-              ErrorIs(Code::approval_required, HasSubstr("not supported yet")));
+              ErrorIs(Code::denied, HasSubstr("where none is demanded")));
 }
 
 TEST_F(Tokend, RefusesAKeyThatIsNotTheRegisteredOne) {

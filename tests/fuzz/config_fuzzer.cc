@@ -147,6 +147,7 @@ std::string written(const token::Config& config) {
   out.texts("clients", numbers(config.clients));
   out.texts("admin_clients", numbers(config.admin_clients));
   out.text("state_dir", config.state_dir).text("ceilings", config.ceilings);
+  if (!config.allowed_officers.empty()) out.text("allowed_officers", config.allowed_officers);
   out.text("wrap_public", config.wrap_public).text("audit_public", config.audit_public);
   if (!config.wrap_private.empty()) out.text("wrap_private", config.wrap_private);
   out.header("[module_env]");
@@ -175,6 +176,7 @@ void check_token(std::string_view text) {
   for (const std::string* path : {&config->module, &config->pin_file, &config->state_dir,
                                   &config->ceilings, &config->wrap_public, &config->audit_public})
     demand_path(*path);
+  if (!config->allowed_officers.empty()) demand_path(config->allowed_officers);
   demand_users(config->clients);
   demand_users(config->admin_clients);
   demand_names(text, {"clients", "admin_clients"}, {"socket_group", "admin_group"});
@@ -211,10 +213,17 @@ void judges_within(const token::Ceiling& ceiling) {
     const bool dangerous = endpoint->cls == venue::Class::move ||
                            endpoint->cls == venue::Class::widen ||
                            endpoint->cls == venue::Class::admin;
-    const bool free = !dangerous || (ceiling.environment == Environment::sandbox &&
-                                     !ceiling.officers.has_value());
-    demand(judged.has_value() == (ceiling.permits(endpoint->cls) && free),
-           "signed is just what the classes say, less what needs officers");
+    const bool free = !dangerous || ceiling.environment == Environment::sandbox;
+    demand(judged.has_value() ==
+               (ceiling.permits(endpoint->cls) && (free || ceiling.officers.has_value())),
+           "signed is just what the classes say");
+    if (!judged) continue;
+    const auto& demanded = *judged;
+    demand(demanded.has_value() == (dangerous && ceiling.officers.has_value()),
+           "and officers are asked where they have to be");
+    demand(!demanded ||
+               (demanded->quorum.need >= 1 && demanded->payload.find("nonce") == std::string::npos),
+           "about the request without its nonce");
   }
 }
 

@@ -81,6 +81,7 @@ class Connection {
                  .profile = **find_profile("softhsm"),
                  .accept_unfit_token = false,
                  .ceilings = ceilings,
+                 .approvals = nobody_,
                  .rates = rates,
                  .clock = clock,
                  .info = {.token = "desk",
@@ -148,13 +149,14 @@ class Connection {
     const auto request = wire::decode<wire::MacRequest>(frame);
     const auto mac = wire::decode<wire::MacAnswer>(answer);
     demand(vault_.last() && mac->mac == *vault_.last(), "the MAC is the vault's");
-    demand(request->statements.empty(), "statements that nobody checks sign nothing");
+    demand(request->statements.empty(), "of statements nobody has signed none is taken");
     demand(mac->worker_id == kWorkerId && mac->counter == vault_.count() &&
                mac->digest == vault_.digest(),
            "every MAC is counted and hashed");
   }
 
   const Role role_;
+  Approvals nobody_;
   WatchedVault vault_;
   WatchedServiceKeys keys_;
   Dispatcher to_;

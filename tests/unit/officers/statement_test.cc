@@ -1,6 +1,7 @@
 // The text that officers sign: one spelling, and for each verb the lines it has and no other.
 #include "hsm_signer/officers/statement.h"
 
+#include <fstream>
 #include <functional>
 #include <sstream>
 
@@ -301,6 +302,45 @@ TEST(Statement, RepeatsNothingOfItsTextInARefusal) {
     const auto refused = Statement::parse(text);
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().sentence(), ::testing::Not(HasSubstr("secret")));
+  }
+}
+
+std::string page() {
+  std::ifstream file{"docs/statements.md"};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(StatementPage, HasAnExampleThatIsOne) {
+  const std::string text = page();
+  const std::size_t begin = text.find("hsm-signer statement v1\n");
+  ASSERT_NE(begin, std::string::npos);
+  EXPECT_EQ(read(text.substr(begin, text.find("```", begin) - begin)).verb, Verb::approve);
+}
+
+// Its table marks what each verb must have, and least() has just that.
+TEST(StatementPage, SaysOfEachVerbWhatItMustHave) {
+  std::istringstream lines{page()};
+  std::string line;
+  while (std::getline(lines, line) && !line.starts_with("| line | approve |")) continue;
+  std::getline(lines, line);  // The rule under the head.
+  std::map<std::size_t, std::vector<std::string>> wanted;
+  while (std::getline(lines, line) && line.starts_with("| `")) {
+    const std::string member = line.substr(3, line.find('`', 3) - 3);
+    std::istringstream cells{line};
+    std::string cell;
+    for (std::size_t column = 0; std::getline(cells, cell, '|'); ++column)
+      if (cell.find("\u25cf") != std::string::npos) wanted[column - 2].push_back(member);
+  }
+  ASSERT_EQ(wanted.size(), std::size(kEveryVerb));
+  for (std::size_t i = 0; i < std::size(kEveryVerb); ++i) {
+    std::vector<std::string> members;
+    std::istringstream text{*least(kEveryVerb[i]).to_text()};
+    for (std::string row; std::getline(text, row);)
+      if (row.find(": ") != std::string::npos && !row.starts_with("verb: "))
+        members.push_back(row.substr(0, row.find(": ")));
+    EXPECT_EQ(members, wanted[i]) << name(kEveryVerb[i]);
   }
 }
 

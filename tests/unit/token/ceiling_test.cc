@@ -23,7 +23,7 @@ Result<Ceilings> parse(const std::string& keys, Mode mode = Mode::production) {
 
 std::string entry(const std::string& lines) { return "[[key]]\n" + lines; }
 
-Result<void> judged(const Ceiling& ceiling, std::string_view json) {
+Result<std::optional<Demanded>> judged(const Ceiling& ceiling, std::string_view json) {
   return judge(ceiling, as_bytes(base64_encode(as_bytes(json))), kLimit);
 }
 
@@ -128,26 +128,38 @@ TEST(Ceiling, MovesOfSandboxKeysNeedNoOfficers) {
   const auto ceilings = parse(
       entry("label = \"desk\"\nenvironment = \"sandbox\"\nclasses = [\"move\"]\nofficers = 0\n"));
   ASSERT_THAT(ceilings, Succeeds());
-  EXPECT_THAT(judged(ceilings->of("desk.v1"), kMove), Succeeds());
+  const auto judgement = judged(ceilings->of("desk.v1"), kMove);
+  ASSERT_THAT(judgement, Succeeds());
+  EXPECT_FALSE(judgement->has_value());
+  EXPECT_FALSE(ceilings->demand_officers());
 }
 
-TEST(Ceiling, MovesWithOfficersAreNotSupportedYet) {
+TEST(Ceiling, LeavesMovesToOfficersWhereItNamesThem) {
   for (const char* environment : {"production", "sandbox"}) {
     const auto ceilings = parse(entry(
         std::string{"label = \"desk\"\nenvironment = \""} + environment +
         "\"\nclasses = [\"read\", \"move\"]\nofficers = { group = \"officers\", need = 2 }\n"));
     ASSERT_THAT(ceilings, Succeeds());
-    EXPECT_THAT(judged(ceilings->of("desk.v1"), kMove),
-                ErrorIs(Code::approval_required, HasSubstr("not supported yet")));
-    EXPECT_THAT(judged(ceilings->of("desk.v1"), kRead), Succeeds());
+    EXPECT_TRUE(ceilings->demand_officers());
+    const auto move = judged(ceilings->of("desk.v1"), kMove);
+    ASSERT_THAT(move, Succeeds());
+    ASSERT_TRUE(move->has_value());
+    EXPECT_EQ((*move)->quorum.group, "officers");
+    EXPECT_EQ((*move)->quorum.need, 2U);
+    EXPECT_EQ((*move)->cls, Class::move);
+    EXPECT_EQ((*move)->payload, R"({"request":"/v1/withdraw/btc","address":"bc1q","amount":"1"})");
+    const auto read = judged(ceilings->of("desk.v1"), kRead);
+    ASSERT_THAT(read, Succeeds());
+    EXPECT_FALSE(read->has_value());
+    EXPECT_THAT(judged(ceilings->of("desk.v1"), kTrade), ErrorIs(Code::denied));
   }
 }
 
-TEST(Ceiling, AProductionCeilingWithoutOfficersStillDemandsThem) {
+TEST(Ceiling, MovesNothingOfAProductionKeyWhoseOfficersItDoesNotKnow) {
   // No file can say so; a fault in reading one would.
   Ceiling ceiling;
   ceiling.classes = ~0U;
-  EXPECT_THAT(judged(ceiling, kMove), ErrorIs(Code::approval_required));
+  EXPECT_THAT(judged(ceiling, kMove), ErrorIs(Code::denied, HasSubstr("names no officers")));
 }
 
 TEST(Ceiling, RefusesFilesThatSayTooMuchOrTooLittle) {

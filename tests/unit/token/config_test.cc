@@ -55,6 +55,15 @@ TEST(TokendConfig, LimitsWhatTheModuleWritesOnlyWhenTold) {
   EXPECT_EQ(relative->module_writes, (std::vector<std::string>{"/etc/hsm-tokend/token", "/var/x"}));
 }
 
+TEST(TokendConfig, NamesOfficersOnlyWhenTold) {
+  const auto named = parse(with("allowed_officers", "allowed_officers = \"allowed_officers\""));
+  ASSERT_THAT(named, Succeeds());
+  EXPECT_EQ(named->allowed_officers, "/etc/hsm-tokend/allowed_officers");
+  const auto absent = parse(with("allowed_officers", ""));
+  ASSERT_THAT(absent, Succeeds());
+  EXPECT_EQ(absent->allowed_officers, "");
+}
+
 TEST(TokendConfig, LetsOnlyItsOwnUidInUnlessToldOtherwise) {
   const auto config = parse(with("clients", ""));
   ASSERT_THAT(config, Succeeds());
@@ -97,6 +106,8 @@ TEST(TokendConfig, RefusesEveryMistakeWithItsPlace) {
       {"module_env", "module_env = { path = \"/tmp\" }", "path"},
       {"module_env", "module_env = { A = 1 }", "string"},
       {"module_env", "mode = \"test\"", "production"},
+      {"allowed_officers", "allowed_officers = \"\"", "must name a file"},
+      {"allowed_officers", "allowed_officers = [\"alice\"]", "allowed_officers"},
       {"module_writes", "module_writes = [\"\"]", "must name directories"},
       {"module_writes", "module_writes = \"/var/lib\"", "module_writes"},
   };

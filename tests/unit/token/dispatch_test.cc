@@ -1,6 +1,7 @@
 #include "hsm_signer/token/dispatch.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -9,6 +10,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_vault.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_officers.h"
 
 namespace hsm::token {
 namespace {
@@ -43,6 +45,7 @@ class DispatchTest : public ::testing::Test {
                            .profile = profile_,
                            .accept_unfit_token = accept_unfit_,
                            .ceilings = ceilings_,
+                           .approvals = approvals_,
                            .rates = rates_,
                            .clock = clock_,
                            .info = {.token = "desk",
@@ -93,6 +96,7 @@ class DispatchTest : public ::testing::Test {
   test::FakeVault vault_;
   FakeServiceKeys keys_;
   Ceilings ceilings_ = *Ceilings::parse(kCeilings, "ceilings.toml", Mode::production);
+  Approvals approvals_;
   Rates rates_ = *Rates::open(dir_ / "rates");
   FakeClock clock_;
 };
@@ -296,6 +300,94 @@ TEST_F(DispatchTest, ImportsNoProductionKeyIntoATokenThatIsNotFitForIt) {
   const auto imported = ask<wire::Imported>(accepting, Type::import, other);
   ASSERT_THAT(imported, Succeeds());
   EXPECT_EQ(imported->decrypted_by, "token");
+}
+
+class DispatchOfMovesTest : public DispatchTest {
+ protected:
+  DispatchOfMovesTest() {
+    ceilings_ = *Ceilings::parse(
+        "version = 1\n[[key]]\nlabel = \"desk\"\nenvironment = \"production\"\nclasses = "
+        "[\"session\", \"move\"]\nrate = 2\nofficers = { group = \"officers\", need = 2 }\n",
+        "ceilings.toml", Mode::production);
+    approvals_ = Approvals{{.host = "signer-1",
+                            .token = "desk",
+                            .officers = *officers::AllowedOfficers::parse(
+                                people_.file({"alice", "bob"}), "allowed_officers")},
+                           *SpentStatements::open(dir_.path())};
+  }
+
+  // A withdrawal as signed with nonce 7, and what both officers have said of it.
+  wire::MacRequest approved(const std::string& id) {
+    auto request = mac(R"({"request":"/v1/withdraw/btc","nonce":7,"address":"bc1q","amount":"1"})");
+    request.statements = people_.signed_by(
+        {"alice", "bob"},
+        test::approval(id, R"({"request":"/v1/withdraw/btc","address":"bc1q","amount":"1"})",
+                       clock_.wall()));
+    return request;
+  }
+
+  test::TestOfficers people_;
+};
+
+TEST_F(DispatchOfMovesTest, SignsWhatTwoOfficersHaveStatedAndOnce) {
+  Dispatcher to = greeted(Role::signing);
+  const auto request = approved("r-1");
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request), Succeeds());
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request),
+              ErrorIs(Code::denied, HasSubstr("used before: r-1")));
+  // Another worker of the same token.
+  Dispatcher other = greeted(Role::signing);
+  clock_.advance(std::chrono::seconds{1});
+  EXPECT_THAT(ask<wire::MacAnswer>(other, Type::mac, request), ErrorIs(Code::denied));
+  EXPECT_THAT(ask<wire::MacAnswer>(other, Type::mac, approved("r-2")), Succeeds());
+}
+
+TEST_F(DispatchOfMovesTest, SignsNoMoveWithoutAStatement) {
+  Dispatcher to = greeted(Role::signing);
+  auto request = approved("r-1");
+  request.statements.clear();
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request),
+              ErrorIs(Code::approval_required, HasSubstr("2 distinct officers of group")));
+}
+
+TEST_F(DispatchOfMovesTest, TakesNoStatementWhereNoneIsDemanded) {
+  Dispatcher to = greeted(Role::signing);
+  auto request = mac();
+  request.statements = approved("r-1").statements;
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request),
+              ErrorIs(Code::denied, HasSubstr("where none is demanded")));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+}
+
+TEST_F(DispatchOfMovesTest, SpendsNothingOnWhatIsRefusedBeforeTheToken) {
+  Dispatcher to = greeted(Role::signing);
+  const auto good = approved("r-1");
+  auto unknown = good;
+  unknown.cka_id = 9;
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, unknown), ErrorIs(Code::key_not_active));
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, good), ErrorIs(Code::rate_limited));
+  clock_.advance(std::chrono::seconds{1});
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, good), Succeeds());
+}
+
+TEST_F(DispatchOfMovesTest, HasSpentTheStatementThoughTheTokenFailed) {
+  Dispatcher to = greeted(Role::signing);
+  const auto request = approved("r-1");
+  vault_.fail_next(ck_error("the token does not sign", CKR_FUNCTION_FAILED));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request), ErrorIs(Code::token_unavailable));
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request),
+              ErrorIs(Code::denied, HasSubstr("used before")));
+}
+
+TEST_F(DispatchOfMovesTest, SignsNothingWhereItCannotBeSpent) {
+  ASSERT_EQ(::mkdir((dir_ / "spent").c_str(), 0700), 0);
+  Dispatcher to = greeted(Role::signing);
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, approved("r-1")),
+              ErrorIs(Code::state_unavailable));
+  const auto usage = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
+  ASSERT_THAT(usage, Succeeds());
+  EXPECT_EQ(usage->text, Ledger{7}.usage_text("desk")) << "nothing was signed";
 }
 
 }  // namespace
