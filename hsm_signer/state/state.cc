@@ -48,6 +48,23 @@ void State::put_keys(std::vector<KeyRow> rows, Done<void> done) {
             std::move(done));
 }
 
+void State::put_note(std::string kind, std::string name, std::string value, Done<void> done) {
+  run<void>([kind = std::move(kind), name = std::move(name),
+             value = std::move(value)](Store& store) { return store.put_note(kind, name, value); },
+            std::move(done));
+}
+
+void State::erase_note(std::string kind, std::string name, Done<void> done) {
+  run<void>([kind = std::move(kind),
+             name = std::move(name)](Store& store) { return store.erase_note(kind, name); },
+            std::move(done));
+}
+
+void State::notes(std::string kind, Done<std::vector<Note>> done) {
+  run<std::vector<Note>>([kind = std::move(kind)](Store& store) { return store.notes(kind); },
+                         std::move(done));
+}
+
 void State::enqueue(Job job) {
   {
     const std::lock_guard lock{mutex_};

@@ -42,6 +42,9 @@ class State {
   void settle(std::string scope, Uint128 last, std::uint64_t epoch, Done<void> done);
   void raise(std::string scope, Uint128 at_least, Done<Uint128> done);
   void put_keys(std::vector<KeyRow> rows, Done<void> done);
+  void put_note(std::string kind, std::string name, std::string value, Done<void> done);
+  void erase_note(std::string kind, std::string name, Done<void> done);
+  void notes(std::string kind, Done<std::vector<Note>> done);
 
   // Anything else on the state's thread. `work` may use nothing of the caller's.
   template <class T>

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <optional>
 
@@ -15,10 +16,10 @@ namespace hsm::state {
 namespace {
 
 constexpr std::string_view kApplicationId = "1213418835";  // "HSMS", as `file` shows it.
-constexpr int kSchema = 1;
 
-// The schema, version 1. A later one gets its own step in prepare_schema().
-constexpr const char* kCreate = R"sql(
+// Each step leads to the schema of its number from the one before. A step is never changed once it
+// was released: databases that took it are out there.
+constexpr const char* kSchema1 = R"sql(
   CREATE TABLE run (epoch INTEGER NOT NULL) STRICT;
   INSERT INTO run VALUES (0);
   CREATE TABLE mark (
@@ -38,6 +39,14 @@ constexpr const char* kCreate = R"sql(
   PRAGMA application_id = 1213418835;
   PRAGMA user_version = 1;
 )sql";
+constexpr const char* kSchema2 = R"sql(
+  CREATE TABLE note (
+    kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = 2;
+)sql";
+constexpr std::array kSchemas{kSchema1, kSchema2};
 
 Error file_error(std::string_view what, const std::string& path) {
   return os_error(Code::state_unavailable, what, path);
@@ -59,19 +68,30 @@ Result<void> make_file(const std::string& path) {
   return {};
 }
 
-Result<void> prepare_schema(Database& db, const std::string& path) {
+// How many of the steps this database has taken: 0 for an empty one.
+Result<std::size_t> schema_of(Database& db, const std::string& path) {
   TRY(const std::string application, db.value("PRAGMA application_id"));
   TRY(const std::string schema, db.value("PRAGMA user_version"));
   TRY(const std::string tables, db.value("SELECT count(*) FROM sqlite_schema"));
-  if (application == "0" && schema == "0" && tables == "0")
-    return db.transaction([&] { return db.run(kCreate); });
+  if (application == "0" && schema == "0" && tables == "0") return 0U;
   if (application != kApplicationId)
     return fail(Code::state_unavailable, "not a state database of this program", path);
-  if (schema != std::to_string(kSchema))
-    return fail(Code::state_unavailable, "the state database has another schema",
-                path + " has version " + schema + ", this program knows " +
-                    std::to_string(kSchema) + "; use the program that wrote it, or a later one");
-  return {};
+  for (std::size_t known = 1; known <= kSchemas.size(); ++known)
+    if (schema == std::to_string(known)) return known;
+  return fail(Code::state_unavailable, "the state database has another schema",
+              path + " has version " + schema + ", this program knows " +
+                  std::to_string(kSchemas.size()) +
+                  "; use the program that wrote it, or a later one");
+}
+
+// All missing steps or none: a start that fails in the middle leaves the old schema.
+Result<void> prepare_schema(Database& db, const std::string& path) {
+  TRY(const std::size_t taken, schema_of(db, path));
+  if (taken == kSchemas.size()) return {};
+  return db.transaction([&]() -> Result<void> {
+    for (std::size_t step = taken; step < kSchemas.size(); ++step) TRY_VOID(db.run(kSchemas[step]));
+    return {};
+  });
 }
 
 Result<void> configure(Database& db) {
@@ -283,6 +303,41 @@ Result<std::vector<KeyRow>> Store::keys() {
     TRY(const bool more, query.step());
     if (!more) return rows;
     rows.push_back(read_row(query));
+  }
+}
+
+Result<void> Store::put_note(std::string_view kind, std::string_view name, std::string_view value) {
+  if (kind.empty() || kind.size() > kNoteNameLimit || name.size() > kNoteNameLimit ||
+      value.size() > kNoteValueLimit)
+    return fail(Code::internal, "a note was refused",
+                std::to_string(kind.size()) + ", " + std::to_string(name.size()) + " and " +
+                    std::to_string(value.size()) + " bytes of kind, name and value");
+  Database& db = *impl_->db;
+  return db.transaction([&]() -> Result<void> {
+    TRY(Statement insert, db.prepare("INSERT OR REPLACE INTO note VALUES (?, ?, ?)"));
+    TRY_VOID(insert.bind(kind).bind(name).bind(value).step());
+    return {};
+  });
+}
+
+Result<void> Store::erase_note(std::string_view kind, std::string_view name) {
+  Database& db = *impl_->db;
+  return db.transaction([&]() -> Result<void> {
+    TRY(Statement remove, db.prepare("DELETE FROM note WHERE kind = ? AND name = ?"));
+    TRY_VOID(remove.bind(kind).bind(name).step());
+    return {};
+  });
+}
+
+Result<std::vector<Note>> Store::notes(std::string_view kind) {
+  TRY(Statement query,
+      impl_->db->prepare("SELECT name, value FROM note WHERE kind = ? ORDER BY name"));
+  query.bind(kind);
+  std::vector<Note> notes;
+  for (;;) {
+    TRY(const bool more, query.step());
+    if (!more) return notes;
+    notes.push_back({.name = query.text(0), .value = query.text(1)});
   }
 }
 

@@ -42,6 +42,17 @@ struct KeyRow {
   bool operator==(const KeyRow&) const = default;
 };
 
+// A small thing to be kept as text (a switch, a spent statement): `kind` says whose it is, what
+// name and value mean is theirs to say.
+struct Note {
+  std::string name;
+  std::string value;
+  bool operator==(const Note&) const = default;
+};
+// In bytes; the first of kind and of name.
+inline constexpr std::size_t kNoteNameLimit = 256;
+inline constexpr std::size_t kNoteValueLimit = 1 << 20;
+
 // Every change is one transaction, on disk when the call returns (WAL, synchronous=FULL). Errors
 // are state_unavailable unless said otherwise; a call that failed changed nothing, and the next may
 // succeed (a disk that was full, a directory that was read-only).
@@ -77,6 +88,13 @@ class Store {
   Result<void> put_keys(const std::vector<KeyRow>& rows);
   // By key and version.
   Result<std::vector<KeyRow>> keys();
+
+  // Inserts or replaces by kind and name. Refused (internal): no kind, more than the limits above.
+  Result<void> put_note(std::string_view kind, std::string_view name, std::string_view value);
+  // None of that name: nothing to do.
+  Result<void> erase_note(std::string_view kind, std::string_view name);
+  // All of a kind, by name.
+  Result<std::vector<Note>> notes(std::string_view kind);
 
  private:
   struct Impl;

@@ -58,17 +58,69 @@ TEST_F(StateFiles, NameTheirApplicationAndSchema) {
   std::ifstream file{path_, std::ios::binary};
   std::string header(100, '\0');
   file.read(header.data(), 100);
-  EXPECT_EQ(header.substr(60, 4), std::string("\0\0\0\1", 4));
+  EXPECT_EQ(header.substr(60, 4), std::string("\0\0\0\2", 4));
   EXPECT_EQ(header.substr(68, 4), "HSMS");
 }
 
 TEST_F(StateFiles, OfANewerSchemaAreRefusedAndLeftAlone) {
   ASSERT_THAT(Store::open(path_), Succeeds());
+  for (const char* other : {"3", "99", "-1"}) {
+    run_sql(std::string{"PRAGMA user_version = "} + other);
+    EXPECT_THAT(Store::open(path_),
+                ErrorIs(Code::state_unavailable,
+                        HasSubstr(std::string{"has version "} + other + ", this program knows 2")));
+  }
   run_sql("PRAGMA user_version = 2");
-  EXPECT_THAT(Store::open(path_),
-              ErrorIs(Code::state_unavailable, HasSubstr("has version 2, this program knows 1")));
-  run_sql("PRAGMA user_version = 1");
   EXPECT_EQ((*Store::open(path_))->epoch(), 2U);
+}
+
+// As the release before wrote it, to the letter.
+constexpr const char* kDatabaseOfSchema1 = R"sql(
+  CREATE TABLE run (epoch INTEGER NOT NULL) STRICT;
+  INSERT INTO run VALUES (41);
+  CREATE TABLE mark (
+    scope TEXT PRIMARY KEY,
+    last BLOB NOT NULL CHECK (length(last) = 16),
+    floor BLOB NOT NULL CHECK (length(floor) = 16),
+    epoch INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO mark VALUES ('nonce/account-a', x'000000000000000000000000000004d2', zeroblob(16), 41);
+  CREATE TABLE key_version (
+    key TEXT NOT NULL, version INTEGER NOT NULL,
+    token TEXT NOT NULL, cka_id INTEGER NOT NULL,
+    api_key_id TEXT NOT NULL, environment TEXT NOT NULL, scope TEXT NOT NULL, roles TEXT NOT NULL,
+    nonce_form TEXT NOT NULL, kcv TEXT NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
+    created TEXT NOT NULL, activated TEXT NOT NULL, ended TEXT NOT NULL,
+    PRIMARY KEY (key, version), UNIQUE (token, cka_id)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO key_version VALUES ('desk-a.trade', 1, 'desk', 1, 'account-a', 'sandbox', 'account',
+    'trader', 'signer-ms', '0011223344556677', 'active', '', '2026-11-23T19:15:02.123456Z', '', '');
+  PRAGMA application_id = 1213418835;
+  PRAGMA user_version = 1;
+)sql";
+
+TEST_F(StateFiles, OfSchema1KeepWhatTheyHoldAndTakeNotes) {
+  std::filesystem::create_directory(dir_ / "var");
+  run_sql(kDatabaseOfSchema1);
+  {
+    const auto store = Store::open(path_);
+    ASSERT_THAT(store, Succeeds());
+    EXPECT_EQ((*store)->epoch(), 42U);
+    EXPECT_EQ((*store)->reserve("nonce/account-a", 2000)->first, 1235U);
+    ASSERT_EQ((*store)->keys()->size(), 1U);
+    EXPECT_EQ((*store)->keys()->front().api_key_id, "account-a");
+    EXPECT_THAT((*store)->put_note("switch", "all", "frozen"), Succeeds());
+  }
+  EXPECT_EQ(*(*Store::open(path_))->notes("switch"), (std::vector<Note>{{"all", "frozen"}}));
+}
+
+TEST_F(StateFiles, OfSchema1StayAsTheyAreWhereTheStepFails) {
+  std::filesystem::create_directory(dir_ / "var");
+  run_sql(kDatabaseOfSchema1);
+  run_sql("CREATE TABLE note (somebody_elses TEXT)");
+  EXPECT_THAT(Store::open(path_), ErrorIs(Code::state_unavailable));
+  run_sql("DROP TABLE note");
+  EXPECT_EQ((*Store::open(path_))->epoch(), 42U);
 }
 
 TEST_F(StateFiles, OfAnotherProgramAreRefused) {

@@ -105,8 +105,18 @@ TEST_F(States, PassOnEveryKindOfCall) {
   state->run<std::size_t>(
       [](Store& store) -> Result<std::size_t> { return store.keys()->size(); },
       [&](const Result<std::size_t>& got) { said.push_back(std::to_string(*got)); });
-  loop_.run(5);
-  EXPECT_EQ(said, (std::vector<std::string>{"reserved", "settled", "50", "put", "1"}));
+  state->put_note("k", "n", "v", [&](const Result<void>& got) {
+    said.push_back(got ? "noted" : got.error().sentence());
+  });
+  state->notes("k", [&](const Result<std::vector<Note>>& got) {
+    said.push_back(got->front().name + "=" + got->front().value);
+  });
+  state->erase_note("k", "n", [&](const Result<void>& got) {
+    said.push_back(got ? "erased" : got.error().sentence());
+  });
+  loop_.run(8);
+  EXPECT_EQ(said, (std::vector<std::string>{"reserved", "settled", "50", "put", "1", "noted", "n=v",
+                                            "erased"}));
 }
 
 TEST_F(States, PassOnRefusals) {

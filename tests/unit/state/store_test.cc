@@ -256,5 +256,47 @@ TEST_F(Stores, ForgetsWhatItIsToldToAndNeverANonce) {
   EXPECT_EQ(*store->raise("nonce/account-a", 1), 7U);
 }
 
+TEST_F(Stores, NotesComeBackByKindAndInOrderOfTheirNames) {
+  {
+    const auto store = open();
+    ASSERT_THAT(store->put_note("switch", "key:b", "frozen"), Succeeds());
+    ASSERT_THAT(store->put_note("switch", "all", "cancel_only"), Succeeds());
+    ASSERT_THAT(store->put_note("statement", "all", "spent"), Succeeds());
+    ASSERT_THAT(store->put_note("switch", "key:b", "later"), Succeeds());
+    ASSERT_THAT(store->put_note("switch", "key:c", "x"), Succeeds());
+    ASSERT_THAT(store->erase_note("switch", "key:c"), Succeeds());
+  }
+  const auto store = open();
+  EXPECT_EQ(*store->notes("switch"),
+            (std::vector<Note>{{"all", "cancel_only"}, {"key:b", "later"}}));
+  EXPECT_EQ(*store->notes("statement"), (std::vector<Note>{{"all", "spent"}}));
+  EXPECT_TRUE(store->notes("other")->empty());
+}
+
+TEST_F(Stores, ErasingANoteLeavesThoseOfOtherKindsAndNames) {
+  const auto store = open();
+  ASSERT_THAT(store->put_note("a", "x", "1"), Succeeds());
+  ASSERT_THAT(store->put_note("b", "x", "2"), Succeeds());
+  for (const auto& [kind, name] : {std::pair{"a", "y"}, {"c", "x"}, {"", ""}, {"a", "X"}})
+    EXPECT_THAT(store->erase_note(kind, name), Succeeds());
+  EXPECT_EQ(store->notes("a")->size(), 1U);
+  ASSERT_THAT(store->erase_note("a", "x"), Succeeds());
+  EXPECT_TRUE(store->notes("a")->empty());
+  EXPECT_EQ(store->notes("b")->size(), 1U);
+}
+
+TEST_F(Stores, NotesHoldAnyTextUpToTheirLimits) {
+  const auto store = open();
+  const std::string value(kNoteValueLimit, '\'');
+  const std::string name(kNoteNameLimit, '"');
+  ASSERT_THAT(store->put_note("k", name, value), Succeeds());
+  EXPECT_EQ(*store->notes("k"), (std::vector<Note>{{name, value}}));
+  EXPECT_THAT(store->put_note("k", name + "x", ""), ErrorIs(Code::internal));
+  EXPECT_THAT(store->put_note("k", "n", value + "x"), ErrorIs(Code::internal));
+  EXPECT_THAT(store->put_note(name + "x", "n", ""), ErrorIs(Code::internal));
+  EXPECT_THAT(store->put_note("", "n", ""), ErrorIs(Code::internal));
+  EXPECT_EQ(store->notes("k")->size(), 1U);
+}
+
 }  // namespace
 }  // namespace hsm::state
