@@ -7,9 +7,6 @@ namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
 
-constexpr bool is_control(std::uint32_t code) {
-  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
-}
 constexpr bool is_plain_ascii(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
 struct Lead {

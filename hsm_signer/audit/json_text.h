@@ -12,6 +12,11 @@ namespace hsm::audit {
 // (RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF).
 std::optional<std::uint32_t> next_code_point(std::string_view text, std::size_t& at);
 
+// What a terminal would obey: C0, DEL, C1.
+constexpr bool is_control(std::uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
+}
+
 // Appends "…" with its quotes. False, and `out` in part written, where `text` is not UTF-8.
 bool append_json_string(std::string_view text, std::string& out);
 

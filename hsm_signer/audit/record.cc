@@ -8,9 +8,10 @@
 namespace hsm::audit {
 namespace {
 
-constexpr std::array kKinds{Spelling<Kind>{Kind::sign, "sign"}, Spelling<Kind>{Kind::key, "key"},
-                            Spelling<Kind>{Kind::start, "start"},
-                            Spelling<Kind>{Kind::stop, "stop"}, Spelling<Kind>{Kind::gap, "gap"}};
+constexpr std::array kKinds{
+    Spelling<Kind>{Kind::sign, "sign"},   Spelling<Kind>{Kind::key, "key"},
+    Spelling<Kind>{Kind::start, "start"}, Spelling<Kind>{Kind::stop, "stop"},
+    Spelling<Kind>{Kind::gap, "gap"},     Spelling<Kind>{Kind::admin, "admin"}};
 constexpr std::array kVerdicts{Spelling<Verdict>{Verdict::allow, "allow"},
                                Spelling<Verdict>{Verdict::refuse, "refuse"}};
 
@@ -27,6 +28,14 @@ bool word(std::string_view text) {
   return !text.empty() && text.size() <= 32 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || c == '_';
   });
+}
+bool remark(std::string_view text) { return text.size() <= kRemarkLimit && is_printable(text); }
+bool some_remark(std::string_view text) { return some(text) && remark(text); }
+bool statement_id(std::string_view text) {
+  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                  c == '-';
+         });
 }
 bool a_nonce(std::string_view text) { return nonce_units(text).has_value(); }
 
@@ -105,6 +114,18 @@ void gap_members(Io& io, R& r) {
 }
 
 template <class Io, class R>
+void admin_members(Io& io, R& r) {
+  io.text("action", r.action, word);
+  who(io, r);
+  io.text("subject", r.subject, some_remark);
+  io.text("reason", r.reason, remark);
+  io.text("statement", r.statement, statement_id);
+  io.text("officers", r.officers, remark);
+  io.text("text_sha256", r.text_sha256, hash_or_none);
+  io.text("detail", r.detail, remark);
+}
+
+template <class Io, class R>
 void record_members(Io& io, R& r) {
   io.constant("v", kSchemaVersion);
   io.number("seq", r.seq);
@@ -127,6 +148,9 @@ void record_members(Io& io, R& r) {
     case Kind::gap:
       gap_members(io, r);
       break;
+    case Kind::admin:
+      admin_members(io, r);
+      break;
   }
   io.end();
 }
@@ -148,6 +172,14 @@ Record Record::key_event(const Peer& who, std::string_view action, std::string_v
   record.action = action;
   record.key = key;
   record.version = version;
+  return record;
+}
+
+Record Record::admin_event(const Peer& who, std::string_view action, std::string_view subject) {
+  Record record = sign(who.uid, who.gid, who.pid);
+  record.kind = Kind::admin;
+  record.action = action;
+  record.subject = subject;
   return record;
 }
 
@@ -200,6 +232,14 @@ Result<Record> parse_line(std::string_view line) {
   return fail(
       Code::verification_failed, "not a record of this log",
       "column " + std::to_string(reader.column()) + ", at " + std::string{reader.refused()});
+}
+
+bool is_printable(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto code = next_code_point(text, at);
+    if (!code || is_control(*code)) return false;
+  }
+  return true;
 }
 
 Result<Uint128> nonce_units(std::string_view nonce) {

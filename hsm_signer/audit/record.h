@@ -25,8 +25,10 @@ inline constexpr std::uint64_t kSchemaVersion = 1;
 // byte.
 inline constexpr std::size_t kLineLimit = 64 * 1024;
 inline constexpr std::size_t kFieldsLimit = 128;
+// Of each text of an admin record, in bytes.
+inline constexpr std::size_t kRemarkLimit = 4096;
 
-enum class Kind : std::uint8_t { sign, key, start, stop, gap };
+enum class Kind : std::uint8_t { sign, key, start, stop, gap, admin };
 enum class Verdict : std::uint8_t { allow, refuse };
 
 // A value as the policy judged it: {"price", "30000"}.
@@ -43,6 +45,8 @@ struct Record {
   static Record sign(uid_t uid, gid_t gid, pid_t pid);
   static Record key_event(const Peer& who, std::string_view action, std::string_view key,
                           std::uint32_t version);
+  // Anything else that an administrator or officers did.
+  static Record admin_event(const Peer& who, std::string_view action, std::string_view subject);
   // `instance` tells one run of the signer from another.
   static Record start(std::string_view instance);
   static Record stop(std::string_view instance, std::string_view reason);
@@ -54,7 +58,7 @@ struct Record {
   std::uint64_t seq = 0;  // From 1, without holes; Log::append() sets it.
   Clock::Wall time{};     // Written in whole microseconds.
 
-  // sign and key: who asked, by the kernel's word.
+  // sign, key and admin: who asked, by the kernel's word.
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
@@ -94,11 +98,19 @@ struct Record {
   std::string config_sha256;    // start; may be empty.
   std::string policy_sha256;    // start; may be empty.
   std::uint64_t cut_bytes = 0;  // start: of a torn last line that was cut off before this record.
-  std::string reason;           // stop, gap
+  std::string reason;           // stop, gap, admin
 
   // gap: besides worker
   std::uint64_t from = 0;  // First and last count without a record; from ≤ to.
   std::uint64_t to = 0;
+
+  // admin: besides uid, gid, pid, action ("freeze", "thaw") and reason. Texts are printable
+  // (is_printable() below), at most kRemarkLimit; all but the subject may be empty.
+  std::string subject;      // "key:desk-a.trade", "client:mm-bot", "all", "policy"
+  std::string statement;    // Id of the officers' statement that it rests on.
+  std::string officers;     // Who signed that, joined by commas.
+  std::string text_sha256;  // Of a text that it put in force.
+  std::string detail;       // What else somebody should know: "until 2026-11-25T19:00:00.000000Z".
 
   bool operator==(const Record&) const = default;
 };
@@ -110,6 +122,9 @@ Result<void> append_line(const Record& record, std::string& out);
 // `line` without its newline. Takes exactly what append_line() writes: verification_failed, with
 // the column, for any other spelling.
 Result<Record> parse_line(std::string_view line);
+
+// UTF-8 without a control character: U+0000–001F, U+007F–009F.
+bool is_printable(std::string_view text);
 
 // nonce × 10^9: comparable whatever the form. Refuses what is not [0-9]{1,20}(\.[0-9]{1,9})?.
 Result<Uint128> nonce_units(std::string_view nonce);

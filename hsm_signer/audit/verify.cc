@@ -95,6 +95,7 @@ class Verifier {
                                         std::to_string(record.cut_bytes) + " bytes");
         return;
       case Kind::key:
+      case Kind::admin:
       case Kind::stop:
         return;
     }

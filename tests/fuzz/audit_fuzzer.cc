@@ -29,6 +29,16 @@ void reads_the_same_elsewhere(std::string_view line, const Record& record) {
   reads("v", kSchemaVersion);
   reads("seq", record.seq);
   if (record.kind == Kind::gap) reads("to", record.to);
+  if (record.kind == Kind::admin) {
+    reads("action", record.action);
+    reads("subject", record.subject);
+    reads("reason", record.reason);
+    reads("statement", record.statement);
+    reads("officers", record.officers);
+    reads("detail", record.detail);
+    for (const std::string* text : {&record.subject, &record.reason, &record.detail})
+      demand(is_printable(*text), "an administrator's words are printable");
+  }
   if (record.kind != Kind::sign) return;
   reads("uid", record.uid);
   reads("pid", record.pid);

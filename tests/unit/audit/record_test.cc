@@ -39,6 +39,16 @@ Record gap_sample() {
   return record;
 }
 
+Record admin_sample() {
+  Record record = Record::admin_event({.uid = 0, .gid = 0, .pid = 99}, "thaw", "key:desk-a.trade");
+  record.time = start_record().time;
+  record.reason = "prices are right again";
+  record.statement = "t-2025-11-23_1";
+  record.officers = "alice,bob";
+  record.detail = "was frozen";
+  return record;
+}
+
 Record stop_sample() {
   Record record = Record::stop("5f0c2b9e", "SIGTERM");
   record.time = start_record().time;
@@ -71,6 +81,9 @@ TEST(AuditRecord, WritesTheOtherKindsInTheDocumentedOrder) {
   EXPECT_EQ(
       line_of(numbered(gap_sample())),
       R"({"v":1,"seq":7,"time":"2025-11-23T19:15:00.000000Z","kind":"gap","worker":"00f3a19c44d2be71","from":18,"to":20,"reason":"worker killed"})");
+  EXPECT_EQ(
+      line_of(numbered(admin_sample())),
+      R"({"v":1,"seq":7,"time":"2025-11-23T19:15:00.000000Z","kind":"admin","action":"thaw","uid":0,"gid":0,"pid":99,"subject":"key:desk-a.trade","reason":"prices are right again","statement":"t-2025-11-23_1","officers":"alice,bob","text_sha256":"","detail":"was frozen"})");
   EXPECT_THAT(
       line_of(numbered(start_record())),
       HasSubstr(R"("kind":"start","instance":"5f0c2b9e","software":"0.1.0","config_sha256":")"));
@@ -81,7 +94,7 @@ TEST(AuditRecord, WritesTheOtherKindsInTheDocumentedOrder) {
 
 TEST(AuditRecord, ReadsBackWhatItWrote) {
   for (const Record& record : {allow_record(1, 1), refuse_record(), key_sample(), start_record(),
-                               stop_sample(), gap_sample()}) {
+                               stop_sample(), gap_sample(), admin_sample()}) {
     const Record before = numbered(record, 18'446'744'073'709'551'615U);
     const Result<Record> after = parse_line(line_of(before));
     ASSERT_THAT(after, Succeeds());
@@ -189,6 +202,55 @@ TEST(AuditRecord, RefusesToWriteOtherMalformedKinds) {
   EXPECT_EQ(out, "");
 }
 
+TEST(AuditRecord, RefusesToWriteAMalformedAdmin) {
+  const std::vector<Malformed> cases{
+      {"action", [](Record& r) { r.action.clear(); }},
+      {"action", [](Record& r) { r.action = "Thaw"; }},
+      {"action", [](Record& r) { r.action = std::string(33, 'a'); }},
+      {"pid", [](Record& r) { r.pid = -1; }},
+      {"subject", [](Record& r) { r.subject.clear(); }},
+      {"subject", [](Record& r) { r.subject = "key:\n"; }},
+      {"subject", [](Record& r) { r.subject.assign(kRemarkLimit + 1, 'x'); }},
+      {"reason", [](Record& r) { r.reason = "\x1b[2J"; }},
+      {"reason", [](Record& r) { r.reason = "\x7f"; }},
+      {"reason", [](Record& r) { r.reason = "\xc2\x9b"; }},
+      {"reason", [](Record& r) { r.reason = "\xff"; }},
+      {"reason", [](Record& r) { r.reason = std::string(1, '\0'); }},
+      {"reason", [](Record& r) { r.reason.assign(kRemarkLimit + 1, 'x'); }},
+      {"statement", [](Record& r) { r.statement = "t 1"; }},
+      {"statement", [](Record& r) { r.statement = "t.1"; }},
+      {"statement", [](Record& r) { r.statement.assign(65, 't'); }},
+      {"officers", [](Record& r) { r.officers = "alice\tbob"; }},
+      {"text_sha256", [](Record& r) { r.text_sha256 = "17"; }},
+      {"text_sha256", [](Record& r) { r.text_sha256 = std::string(64, 'A'); }},
+      {"detail", [](Record& r) { r.detail = "a\rb"; }},
+      {"detail", [](Record& r) { r.detail.assign(kRemarkLimit + 1, 'x'); }},
+  };
+  for (const Malformed& malformed : cases) {
+    Record record = numbered(admin_sample());
+    malformed.change(record);
+    std::string out = "before";
+    EXPECT_THAT(append_line(record, out),
+                ErrorIs(Code::internal, HasSubstr(std::string{"member "} + malformed.member)));
+    EXPECT_EQ(out, "before");
+  }
+}
+
+TEST(AuditRecord, TakesAnAdminAtItsLimits) {
+  Record record = numbered(admin_sample());
+  record.action.assign(32, 'a');
+  record.statement.assign(64, 'Z');
+  record.text_sha256 = allow_record(1, 1).payload_sha256;
+  for (std::string* text : {&record.subject, &record.reason, &record.officers, &record.detail})
+    text->assign(kRemarkLimit, '"');
+  EXPECT_EQ(*parse_line(line_of(record)), record);
+  record.statement.clear();
+  record.text_sha256.clear();
+  record.reason = record.detail = record.officers = "";
+  record.subject = "caf\xc3\xa9 \xe2\x82\xac";
+  EXPECT_EQ(*parse_line(line_of(record)), record);
+}
+
 TEST(AuditRecord, RefusesALineOverTheLimitAndTakesOneJustUnder) {
   Record record = numbered(refuse_record());
   record.sentence.clear();
@@ -284,7 +346,8 @@ TEST(AuditRecord, RefusesEveryBeginningOfALine) {
 // Whatever a flipped bit makes of a line, it is refused or another record's one spelling.
 TEST(AuditRecord, HasOneSpellingForEachRecord) {
   std::size_t refused = 0;
-  for (const Record& record : {allow_record(1, 1), refuse_record(), key_sample(), gap_sample()}) {
+  for (const Record& record :
+       {allow_record(1, 1), refuse_record(), key_sample(), gap_sample(), admin_sample()}) {
     const std::string line = line_of(numbered(record));
     for (std::size_t bit = 0; bit < line.size() * 8; ++bit) {
       std::string flipped = line;

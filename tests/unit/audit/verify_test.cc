@@ -79,6 +79,18 @@ TEST_F(Verification, CountsWhatASoundLogHolds) {
                      .sentence = "1 records from here on are under no checkpoint yet"}));
 }
 
+TEST_F(Verification, PassesAnAdministratorsRecordsAndNoticesAChangeInOne) {
+  Record thaw = Record::admin_event({.uid = 0, .gid = 0, .pid = 9}, "thaw", "all");
+  thaw.time = start_record().time;
+  thaw.officers = "alice,bob";
+  write({start_record(), thaw, allow_record(1, 1)});
+  EXPECT_THAT(verdict(verify()), Succeeds());
+  std::string text = slurp(segment_);
+  text.replace(text.find("alice,bob"), 9, "alice,eve");
+  spit(segment_, text);
+  EXPECT_FALSE(verify().ok());
+}
+
 TEST_F(Verification, DoesNotPassALogThatNothingProvesUnlessToldSo) {
   write_records(*open(), {start_record()});
   const auto told_so = [this] {
