@@ -155,6 +155,29 @@ TEST(Ceiling, LeavesMovesToOfficersWhereItNamesThem) {
   }
 }
 
+TEST(Ceiling, LeavesEachOfTheDangerousClassesToOfficers) {
+  const auto ceilings = parse(
+      entry("label = \"desk\"\nenvironment = \"production\"\nclasses = [\"read\", \"cancel\", "
+            "\"trade\", \"session\", \"move\", \"widen\", \"admin\"]\n"
+            "officers = { group = \"officers\", need = 1 }\n"));
+  ASSERT_THAT(ceilings, Succeeds());
+  const std::pair<std::string_view, bool> rows[] = {
+      {kRead, false},
+      {kCancel, false},
+      {kTrade, false},
+      {kSession, false},
+      {kMove, true},
+      {R"({"request":"/v1/deposit/bitcoin/newAddress","nonce":1})", true},
+      {R"({"request":"/v1/approvedAddresses/btc/remove","nonce":1,"address":"bc1q"})", true},
+      {R"({"request":"/v1/account/create","nonce":1,"name":"x"})", true},
+  };
+  for (const auto& [json, demands] : rows) {
+    const auto judgement = judged(ceilings->of("desk.v1"), json);
+    ASSERT_THAT(judgement, Succeeds()) << json;
+    EXPECT_EQ(judgement->has_value(), demands) << json;
+  }
+}
+
 TEST(Ceiling, MovesNothingOfAProductionKeyWhoseOfficersItDoesNotKnow) {
   // No file can say so; a fault in reading one would.
   Ceiling ceiling;
