@@ -70,7 +70,7 @@ Objected members(const Case& at) {
 
 // What limits something that this endpoint does not say cannot allow it.
 Objected facts(const Case& at) {
-  const auto missing = at.limits().needed() & ~at.intent().facts;
+  const auto missing = at.rule.needed & ~at.intent().facts;
   if (missing == 0) return kHolds;
   return refuse(at, "limits the ", name(lowest(missing)), ", which ",
                 at.ask.payload.endpoint().path, " does not say");
@@ -321,12 +321,12 @@ struct Condition {
   bool of_commitments;
 };
 constexpr std::array kConditions{
-    Condition{expires, false},    Condition{accounts, false},      Condition{hours, false},
-    Condition{facts, true},       Condition{symbols, true},        Condition{sides, true},
-    Condition{order_types, true}, Condition{options, true},        Condition{members, true},
-    Condition{amounts, true},     Condition{prices, true},         Condition{band, true},
-    Condition{addresses, true},   Condition{counterparties, true}, Condition{notional, true},
-    Condition{windows, false},    Condition{approvals, true}};
+    Condition{expires, false},       Condition{facts, true},       Condition{symbols, true},
+    Condition{sides, true},          Condition{order_types, true}, Condition{options, true},
+    Condition{members, true},        Condition{accounts, false},   Condition{amounts, true},
+    Condition{prices, true},         Condition{band, true},        Condition{addresses, true},
+    Condition{counterparties, true}, Condition{hours, false},      Condition{notional, true},
+    Condition{windows, false},       Condition{approvals, true}};
 
 }  // namespace
 

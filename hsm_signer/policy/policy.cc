@@ -61,15 +61,29 @@ void add_parameters(const venue::Payload& payload, std::vector<JudgedField>& out
   }
 }
 
+// By index of the endpoint's row: its members that are judged.
+const std::vector<std::string_view>& judged_members(const venue::Endpoint& endpoint) {
+  static const auto table = [] {
+    std::array<std::vector<std::string_view>, kEndpointLimit> members;
+    for (const venue::Endpoint& row : venue::endpoints()) {
+      for (const venue::Member& member : row.members) {
+        if (std::find(kJudgedMembers.begin(), kJudgedMembers.end(), member.name) !=
+            kJudgedMembers.end())
+          members[endpoint_index(row)].push_back(member.name);
+      }
+    }
+    return members;
+  }();
+  return table[endpoint_index(endpoint)];
+}
+
 std::vector<JudgedField> judged_fields(const venue::Payload& payload) {
   std::vector<JudgedField> fields;
+  const auto& members = judged_members(payload.endpoint());
+  fields.reserve(members.size() + 3);  // And account, and what stands in the path.
   add_parameters(payload, fields);
   add_judged(payload, "account", fields);
-  for (const venue::Member& member : payload.endpoint().members) {
-    if (std::find(kJudgedMembers.begin(), kJudgedMembers.end(), member.name) !=
-        kJudgedMembers.end())
-      add_judged(payload, member.name, fields);
-  }
+  for (const std::string_view member : members) add_judged(payload, member, fields);
   return fields;
 }
 

@@ -99,7 +99,7 @@ Result<void> refuse_limits(const TomlTable& table) {
 // be meant, for an endpoint that is named it is a mistake. The same for a limit that nothing which
 // the rule allows could ever meet.
 Result<void> check_limits_fit(const TomlTable& table, const Rule& rule, const EndpointSet& named) {
-  const Facts needed = rule.conditions.needed();
+  const Facts needed = rule.needed;
   Facts said = 0;
   for (const venue::Endpoint& endpoint : venue::endpoints()) {
     const std::size_t index = endpoint_index(endpoint);
@@ -215,6 +215,7 @@ class Loader {
     rule.deny = deny.all;
     TRY(rule.durability, read_durability(table));
     TRY(rule.conditions, read_conditions(table));
+    rule.needed = rule.conditions.needed();
     TRY_VOID(table.finish());
     if (rule.allow.none() && rule.deny.none())
       return table.refuse({}, "a rule needs \"allow\" or \"deny\"");

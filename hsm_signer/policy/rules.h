@@ -58,6 +58,7 @@ struct Rule {
   EndpointSet deny;
   std::optional<Durability> durability;
   Conditions conditions;
+  Facts needed = 0;   // conditions.needed()
   std::string where;  // "policy.toml:12:1"
 };
 
