@@ -40,4 +40,10 @@ std::string duration_text(std::chrono::seconds length) {
   return "0s";
 }
 
+Result<Clock::Wall> parse_instant(std::string_view text) {
+  if (text.size() != std::string_view{"2026-01-01T00:00:00Z"}.size() || !text.ends_with('Z'))
+    return parse_rfc3339(text);
+  return parse_rfc3339(std::string{text.substr(0, text.size() - 1)} + ".000000Z");
+}
+
 }  // namespace hsm

@@ -24,6 +24,7 @@ struct Commands {
   ImportOptions import;
   KeyOptions key;
   InitOptions init;
+  PolicyOptions policy;
   VerifyOptions verify;
   std::function<Result<void>(Context&)> chosen;
 
@@ -148,6 +149,50 @@ void add_request_verbs(CLI::App& app, Commands& commands) {
   commands.choose(add(app, "keys", "The keys that you may use", "keys"), &ctl::keys);
 }
 
+void add_paper_verbs(CLI::App& policy, PolicyOptions& options, Commands& commands) {
+  const auto add_questions = [&](CLI::App& verb) {
+    verb.add_option("FILE", options.questions, "Questions, JSON lines ('-': standard input)")
+        ->required();
+    verb.add_option("--policy", options.policy, "Default: that of signer.toml");
+    verb.add_option("--at", options.at, "When questions without a time are asked; default: now");
+  };
+  CLI::App& simulate = add(policy, "simulate", "What a policy decides of many requests",
+                           "policy simulate questions.jsonl --policy policy.toml");
+  add_questions(simulate);
+  commands.choose(simulate, &ctl::policy_simulate, options);
+  CLI::App& explain = add(policy, "explain", "What a policy decides of one request, rule by rule",
+                          "policy explain question.jsonl --policy policy.toml");
+  add_questions(explain);
+  commands.choose(explain, &ctl::policy_explain, options);
+}
+
+void add_policy_verbs(CLI::App& app, Commands& commands) {
+  PolicyOptions& options = commands.policy;
+  CLI::App& policy = *app.add_subcommand("policy", "The policy file, on paper");
+  policy.require_subcommand(0, 1);
+  CLI::App& check =
+      add(policy, "check", "Read a policy as hsm-signerd would", "policy check policy.toml");
+  check.add_option("FILE", options.policy, "Default: that of signer.toml");
+  commands.choose(check, &ctl::policy_check, options);
+  CLI::App& lint = add(policy, "lint", "What a policy allows although nobody may have meant it",
+                       "policy lint policy.toml --strict");
+  lint.add_option("FILE", options.policy, "Default: that of signer.toml");
+  lint.add_flag("--strict", options.strict, "Exit with 1 where there is a warning");
+  commands.choose(lint, &ctl::policy_lint, options);
+  add_paper_verbs(policy, options, commands);
+  CLI::App& snapshot = add(policy, "snapshot", "What a policy decides of a fixed list of requests",
+                           "policy snapshot policy.toml > policy.decisions");
+  snapshot.add_option("FILE", options.policy, "Default: that of signer.toml");
+  snapshot.add_option("--corpus", options.corpus, "Other requests than the built-in ones");
+  commands.choose(snapshot, &ctl::policy_snapshot, options);
+  CLI::App& diff = add(policy, "diff", "What another policy decides otherwise, and looser",
+                       "policy diff policy.toml policy-new.toml");
+  diff.add_option("OLD", options.old_policy)->required();
+  diff.add_option("NEW", options.policy)->required();
+  diff.add_option("--corpus", options.corpus, "Other requests than the built-in ones");
+  commands.choose(diff, &ctl::policy_diff, options);
+}
+
 void add_audit_verbs(CLI::App& app, Commands& commands) {
   CLI::App& audit = *app.add_subcommand("audit", "The audit log");
   audit.require_subcommand(0, 1);
@@ -173,6 +218,7 @@ void build(CLI::App& app, Commands& commands) {
   add_key_verbs(app, commands);
   add_wrap(app, commands);
   add_request_verbs(app, commands);
+  add_policy_verbs(app, commands);
   add_audit_verbs(app, commands);
 }
 

@@ -23,6 +23,22 @@ Result<void> ping(Context& context);
 Result<void> whoami(Context& context);
 Result<void> keys(Context& context);
 
+// policy.cc: offline; needs no daemon, and but for check no user of this machine.
+struct PolicyOptions {
+  std::string policy;      // File; empty: that of signer.toml.
+  std::string old_policy;  // diff
+  std::string questions;   // simulate, explain: file or "-".
+  std::string corpus;      // snapshot, diff: file; empty: the one that is built in.
+  std::string at;          // simulate, explain: when questions without a time are asked.
+  bool strict = false;     // lint: warnings are an error.
+};
+Result<void> policy_check(Context& context, const PolicyOptions& options);
+Result<void> policy_lint(Context& context, const PolicyOptions& options);
+Result<void> policy_simulate(Context& context, const PolicyOptions& options);
+Result<void> policy_explain(Context& context, const PolicyOptions& options);
+Result<void> policy_snapshot(Context& context, const PolicyOptions& options);
+Result<void> policy_diff(Context& context, const PolicyOptions& options);
+
 // wrap.cc: offline; needs no daemon.
 struct WrapOptions {
   std::string token_key;    // PEM of the token's wrap key.

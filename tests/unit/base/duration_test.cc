@@ -37,5 +37,19 @@ TEST(Duration, WritesTheLargestUnitThatDividesIt) {
   EXPECT_EQ(duration_text(seconds{86'400}), "1d");
 }
 
+TEST(Instant, IsTakenWithAndWithoutMicroseconds) {
+  EXPECT_EQ(*parse_instant("2026-12-31T23:59:59Z"), *parse_rfc3339("2026-12-31T23:59:59.000000Z"));
+  EXPECT_EQ(*parse_instant("2026-12-31T23:59:59.000001Z"),
+            *parse_rfc3339("2026-12-31T23:59:59.000001Z"));
+}
+
+TEST(Instant, IsRefusedInEveryOtherForm) {
+  for (const char* text :
+       {"", "2026-12-31", "2026-12-31T23:59:59", "2026-12-31 23:59:59Z", "2026-13-31T23:59:59Z",
+        "2026-12-31T24:00:00Z", "2026-12-31T23:59:59z", "2026-12-31T23:59:59.1Z",
+        "2026-12-31T23:59:59+00:00", "1969-12-31T23:59:59Z", "Z"})
+    EXPECT_THAT(parse_instant(text), ErrorIs(Code::invalid_payload)) << text;
+}
+
 }  // namespace
 }  // namespace hsm

@@ -20,6 +20,7 @@ ALLOWED = {
     "wire": {"base"},
     "venue": {"base"},
     "policy": {"base", "venue"},
+    "policy_tools": {"base", "venue", "policy"},
     "officers": {"base"},
     "nonce": {"base"},
     "audit": {"base"},
@@ -36,7 +37,7 @@ ALLOWED = {
     # The simulated exchange reads payloads without our parser.
     "sim": {"base", "http"},
     "proxy": {"base", "config", "wire", "client", "http"},
-    "ctl": {"base", "config", "wire", "client", "venue", "policy", "officers", "nonce", "audit"},
+    "ctl": {"base", "config", "wire", "client", "venue", "policy", "policy_tools", "officers", "nonce", "audit"},
 }
 FOLDERS = {"client": "client_shim/core"}
 
