@@ -143,12 +143,17 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
+std::uint64_t asset_bit(std::string_view asset) {
+  return std::uint64_t{1} << (std::hash<std::string_view>{}(asset) % 64);
+}
+
 Intent intent_of(const venue::Payload& payload) {
   const Reading* reading = reading_of(payload.endpoint());
   if (reading == nullptr) return {};
   Intent intent;
   intent.facts = facts_of(*reading);
   intent.asset = asset_of(payload, reading->asset);
+  intent.asset_bit = asset_bit(intent.asset);
   if (!reading->side.empty())
     intent.side = text_member(payload, reading->side).value_or(std::string_view{});
   if (!reading->type.empty())

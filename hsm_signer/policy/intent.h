@@ -44,6 +44,9 @@ enum class Pricing : std::uint8_t {
   unclear,  // A type that is not known, or no price where one should stand.
 };
 
+// One bit for a symbol: a rule whose symbols have another bit need not be asked.
+std::uint64_t asset_bit(std::string_view asset);
+
 // Views live as long as the payload.
 struct Intent {
   Facts facts = 0;
@@ -54,6 +57,9 @@ struct Intent {
   std::optional<Decimal> amount;
   std::optional<Decimal> price;
   Pricing pricing = Pricing::none;
+
+  // asset_bit() of `asset`; all where the endpoint names none, so that every rule is asked.
+  std::uint64_t asset_bit = ~std::uint64_t{0};
 
   bool says(Fact fact) const { return (facts & bit(fact)) != 0; }
   bool is_order() const { return says(Fact::symbol); }

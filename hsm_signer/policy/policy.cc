@@ -104,9 +104,17 @@ int closeness(Code code) {
   return code == Code::denied ? 0 : 1;
 }
 
+// Most rules of a long policy are for other symbols: these are passed over without a look at the
+// rest, which could only say "denied" as well.
+bool for_other_symbols(const Rule& rule, const Ask& ask) {
+  return (rule.symbol_bits & ask.intent.asset_bit) == 0 && commits(ask.payload.endpoint().cls);
+}
+
 void weigh(Tally& found, const Scene& scene, const Rule& rule, const Ask& ask, Charge& charge) {
   if (found.allows != nullptr) return;
-  const std::optional<Objection> objection = object(scene, rule, ask, charge, nullptr);
+  const std::optional<Objection> objection = for_other_symbols(rule, ask)
+                                                 ? std::optional{Objection{}}
+                                                 : object(scene, rule, ask, charge, nullptr);
   if (!objection) {
     found.allows = &rule;
     return;

@@ -216,6 +216,11 @@ class Loader {
     TRY(rule.durability, read_durability(table));
     TRY(rule.conditions, read_conditions(table));
     rule.needed = rule.conditions.needed();
+    if (rule.conditions.symbols) {
+      rule.symbol_bits = 0;
+      for (const std::string& symbol : *rule.conditions.symbols)
+        rule.symbol_bits |= asset_bit(symbol);
+    }
     TRY_VOID(table.finish());
     if (rule.allow.none() && rule.deny.none())
       return table.refuse({}, "a rule needs \"allow\" or \"deny\"");

@@ -58,8 +58,9 @@ struct Rule {
   EndpointSet deny;
   std::optional<Durability> durability;
   Conditions conditions;
-  Facts needed = 0;   // conditions.needed()
-  std::string where;  // "policy.toml:12:1"
+  Facts needed = 0;                               // conditions.needed()
+  std::uint64_t symbol_bits = ~std::uint64_t{0};  // asset_bit() of each of its symbols; all: any.
+  std::string where;                              // "policy.toml:12:1"
 };
 
 struct Client {
