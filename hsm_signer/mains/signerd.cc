@@ -19,6 +19,7 @@
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
+#include "hsm_signer/service/panic.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
 #include "hsm_signer/transport/admin_handler.h"
@@ -110,18 +111,36 @@ std::string random_instance() {
   return hex_encode(bytes);
 }
 
+// What earlier runs left, in log and state, besides keys and windows.
+struct Past {
+  service::NonceDesk::LoggedMarks marks;
+  service::Released released;
+  policy::Switches switches;
+};
+
+Result<policy::Switches> read_switches(asio::io_context& io, state::State& state,
+                                       const Clock& clock) {
+  using Notes = std::vector<state::Note>;
+  const auto notes = [&](const char* kind) {
+    return wait_for_state<Notes>(
+        io, [&](state::State::Done<Notes> done) { state.notes(kind, std::move(done)); });
+  };
+  TRY(const Notes switches, notes(service::kSwitchNotes));
+  TRY(const Notes leases, notes(service::kLeaseNotes));
+  return service::SwitchDesk::restore(switches, leases, {clock.wall(), clock.awake_or_not()});
+}
+
 class Daemon {
  public:
   Daemon(const SignerConfig& config, service::PolicyDesk& policy, audit::Log& log,
-         state::State& state, keystore::Registry& registry, service::NonceDesk::LoggedMarks marks,
-         asio::io_context& io)
+         state::State& state, keystore::Registry& registry, Past past, asio::io_context& io)
       : config_{config},
         io_{io},
         signals_{io, SIGTERM, SIGINT},
         drain_timer_{io},
         log_{log},
-        ledger_{io, clock_, log},
-        nonces_{clock_, state, std::move(marks)},
+        ledger_{io, clock_, log, std::move(past.released)},
+        nonces_{clock_, state, std::move(past.marks)},
         pool_{io, clock_, tokens_of(config), [this] { turn_over(); }},
         sealer_{io,
                 clock_,
@@ -135,8 +154,29 @@ class Daemon {
                               });
                 }},
         deadlines_{io, clock_},
+        switches_{{.clock = clock_,
+                   .state = state,
+                   .ledger = ledger_,
+                   .registry = registry,
+                   .is_client =
+                       [&policy](std::string_view name) {
+                         return std::ranges::any_of(policy.rules()->clients(),
+                                                    [&](const policy::Client& client) {
+                                                      return client.name.value == name;
+                                                    });
+                       }},
+                  std::move(past.switches)},
+        panic_{{.task = {.clock = clock_,
+                         .registry = registry,
+                         .nonces = nonces_,
+                         .pool = pool_,
+                         .ledger = ledger_},
+                .switches = switches_,
+                .deadlines = deadlines_,
+                .deadline = config.deadline}},
         signer_{{.clock = clock_,
                  .policy = policy,
+                 .switches = switches_,
                  .registry = registry,
                  .nonces = nonces_,
                  .pool = pool_,
@@ -155,7 +195,7 @@ class Daemon {
                 .turned_away = [this] { return clients_ ? clients_->turned_away() : 0; },
                 .drain = [this] { drain(); }}},
         client_handler_{signer_},
-        admin_handler_{admin_} {}
+        admin_handler_{admin_, switches_, panic_} {}
 
   // `descriptors`: how many this process may open.
   Result<void> listen(std::size_t descriptors) {
@@ -220,7 +260,8 @@ class Daemon {
   }
 
   void wait_for_requests() {
-    if (signer_.unfinished() == 0 || clock_.steady() >= drain_until_) return finish();
+    if (signer_.unfinished() + panic_.unfinished() == 0 || clock_.steady() >= drain_until_)
+      return finish();
     drain_timer_.expires_after(kDrainTick);
     drain_timer_.async_wait([this](const boost::system::error_code&) { wait_for_requests(); });
   }
@@ -266,6 +307,8 @@ class Daemon {
   keystore::TokenPool pool_;
   service::Sealer sealer_;
   service::Deadlines deadlines_;
+  service::SwitchDesk switches_;
+  service::Panic panic_;
   service::Signer signer_;
   service::Admin admin_;
   transport::ClientHandler client_handler_;
@@ -304,18 +347,20 @@ Result<void> serve(const Options& options) {
   TRY(const std::unique_ptr<state::State> state, state::State::open(config.state, post));
   TRY(std::vector<keystore::KeyVersion> versions, service::from_rows(state->keys_at_open()));
   TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
-  service::NonceDesk::LoggedMarks marks;
+  Past past;
   const SystemClock clock;
+  TRY(past.switches, read_switches(io, *state, clock));
   service::PolicyDesk policy{clock, std::make_shared<const policy::Rules>(std::move(rules))};
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
-        if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
+        if (!record.nonce.empty()) past.marks[ApiKeyId{record.api_key_id}] = record.nonce;
+        past.released.replay(record);
         policy.replay(record);
       }));
 
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
-  Daemon daemon{config, policy, *log, *state, registry, std::move(marks), io};
+  Daemon daemon{config, policy, *log, *state, registry, std::move(past), io};
   TRY_VOID(daemon.listen(descriptors));
   daemon.run(hex_encode(sha256(policy_text)));
   hsm::log(Level::notice, "stopped");

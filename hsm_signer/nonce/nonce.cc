@@ -85,10 +85,15 @@ Outcome Book::take(Mark& mark, Value value, Value block_end) {
 }
 
 Result<Outcome> Book::draw(MarkIndex index, Now now) {
-  Mark& mark = marks_[index];
+  const Mark& mark = marks_[index];
   if (is_caller(mark.form))
     return fail(Code::nonce_conflict, "this key takes its nonces from the caller",
                 std::string{name(mark.form)} + ": send a payload with a nonce (sign_verbatim)");
+  return overtake(index, now);
+}
+
+Result<Outcome> Book::overtake(MarkIndex index, Now now) {
+  Mark& mark = marks_[index];
   TRY_VOID(check_clock(now));
   const Uint128 clock = in_unit(nanoseconds(now.wall), mark.form).units / Value::kScale;
   const Value next = Value::whole(std::max(clock, mark.last_used.units / Value::kScale + 1));

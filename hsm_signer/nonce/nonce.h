@@ -101,6 +101,9 @@ class Book {
   // signer-* marks: the next nonce, max(clock, last + 1). clock_skew after a step forward beyond
   // the bound.
   Result<Outcome> draw(MarkIndex mark, Now now);
+  // Any mark: a nonce above all that were given out or admitted, for a request that is nobody's but
+  // the administrator's. On a caller-* mark the next that a caller brings must be higher.
+  Result<Outcome> overtake(MarkIndex mark, Now now);
   // caller-* marks: whether `text` may be used now; when Drawn it counts as used. nonce_conflict:
   // not above the mark, or beyond clock + 5 s in the form's unit, or a draw on such a mark (and the
   // other way round).

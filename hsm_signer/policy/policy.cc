@@ -177,6 +177,12 @@ void refuse_by_rule(Decision& decision, const Scene& scene, const Tally& found, 
 
 void judge(Decision& decision, const Scene& scene, const Tally& found, const Ask& ask) {
   const venue::Endpoint& endpoint = ask.payload.endpoint();
+  // Over all rules, and after it is known that this caller may hear of the key.
+  if (scene.switches != nullptr) {
+    auto stopped = scene.switches->check(decision.client, ask.key.name, endpoint.cls,
+                                         {scene.now, scene.awake_or_not});
+    if (stopped) return refuse(decision, stopped->code, std::move(stopped->sentence));
+  }
   if (ask.key.state != VersionState::active)
     return refuse(decision, Code::key_not_active,
                   "key " + quoted(ask.key.name) + " has no active version");

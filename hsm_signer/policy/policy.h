@@ -13,6 +13,7 @@
 #include "hsm_signer/base/terms.h"
 #include "hsm_signer/policy/references.h"
 #include "hsm_signer/policy/rules.h"
+#include "hsm_signer/policy/switches.h"
 #include "hsm_signer/policy/usage.h"
 #include "hsm_signer/venue/endpoints.h"
 #include "hsm_signer/venue/payload.h"
@@ -52,6 +53,8 @@ struct Scene {
   Clock::Wall now{};                       // What people call the time: hours, expiry.
   Clock::Wall counted{};                   // What windows count by: never goes back, never steps.
   Clock::Steady steady{};
+  const Switches* switches = nullptr;  // Null: nobody threw one.
+  Clock::Steady awake_or_not{};        // What leases count by (Clock::awake_or_not).
   // The rule whose approvals officers have given for just this request; empty: none.
   std::string_view approved_rule{};
 };
@@ -76,8 +79,9 @@ struct Decision {
 
 // `key` is null where there is no such key; the answer is then the same as for a key that the
 // caller may not use. Codes: unauthorized (unknown caller), key_not_active (only to those who may
-// use the key), denied, rate_limited (windows and rates), approval_required (all else holds).
-// Takes nothing out of the windows: take() does, when the request is let in.
+// use the key), frozen and cancel_only (to them too), denied, rate_limited (windows and rates),
+// approval_required (all else holds). Takes nothing out of the windows: take() does, when the
+// request is let in.
 Decision decide(const Scene& scene, const Who& who, const KeyFacts* key,
                 const venue::Payload& payload);
 // For an allowed decision, before another is asked for.

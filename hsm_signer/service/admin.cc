@@ -6,6 +6,7 @@
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/service/key_rows.h"
 #include "hsm_signer/service/question.h"
+#include "hsm_signer/service/statements.h"
 
 namespace hsm::service {
 namespace {
@@ -21,11 +22,6 @@ keystore::KeyIndex control_key(keystore::TokenIndex token, std::uint16_t cka_id)
 }
 constexpr std::size_t kPage = 128;
 constexpr std::chrono::seconds kControlDeadline{10};
-
-Result<void> refuse_statement(const std::string& statement) {
-  if (statement.empty()) return {};
-  return fail(Code::denied, "officers' statements are not supported yet");
-}
 
 // Why a version is not well; "quarantined: …" where the token has spoken against the key itself.
 std::string sickness(const Result<keystore::KeyCheckValue>& value) {

@@ -15,18 +15,22 @@ constexpr double kRefusalsPerSecond = 50;
 
 }  // namespace
 
-Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log)
+Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released)
     : io_{io},
       clock_{clock},
       log_{log},
+      released_{std::move(released)},
       syncer_{log, [&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); },
               [this](const Result<std::uint64_t>& up_to) { durable(up_to); }} {}
 
 void Ledger::allow(audit::Record record, std::uint32_t lane, Release release) {
-  const Durability durability = record.durability;
-  append(std::move(record),
-         Waiting{
-             .sequence = 0, .lane = lane, .durability = durability, .release = std::move(release)});
+  Waiting waiting{.sequence = 0,
+                  .lane = lane,
+                  .durability = record.durability,
+                  .release = std::move(release),
+                  .api_key_id = {record.api_key_id},
+                  .item = Released::item_of(record)};
+  append(std::move(record), std::move(waiting));
 }
 
 void Ledger::refuse(audit::Record record) {
@@ -37,6 +41,7 @@ void Ledger::event(audit::Record record) { append(std::move(record), std::nullop
 
 void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
   record.time = clock_.wall();
+  if (waiting) waiting->item.time = record.time;
   const Result<std::uint64_t> sequence = log_.append(std::move(record));
   if (!sequence) {
     log(Level::error, "audit_append_failed", sequence.error().sentence());
@@ -77,7 +82,7 @@ void Ledger::written(std::vector<Waiting> fresh) {
     const bool wait =
         waiting.durability == Durability::fsync || unsynced_lanes_.contains(waiting.lane);
     if (!wait) {
-      waiting.release(waiting.sequence);
+      release(waiting);
       continue;
     }
     ++unsynced_lanes_[waiting.lane];
@@ -86,13 +91,22 @@ void Ledger::written(std::vector<Waiting> fresh) {
   if (!unsynced_.empty() || !barriers_.empty()) syncer_.request();
 }
 
+void Ledger::release(Waiting& waiting) {
+  waiting.item.sequence = waiting.sequence;
+  released_.add(waiting.api_key_id, std::move(waiting.item));
+  waiting.release(waiting.sequence);
+}
+
 void Ledger::durable(const Result<std::uint64_t>& up_to) {
   if (!up_to) log(Level::error, "audit_sync_failed", up_to.error().sentence());
   while (!unsynced_.empty() && (!up_to || unsynced_.front().sequence <= *up_to)) {
-    const Waiting waiting = std::move(unsynced_.front());
+    Waiting waiting = std::move(unsynced_.front());
     unsynced_.pop_front();
     if (--unsynced_lanes_[waiting.lane] == 0) unsynced_lanes_.erase(waiting.lane);
-    waiting.release(up_to ? Result<std::uint64_t>{waiting.sequence} : fail(up_to.error()));
+    if (up_to)
+      release(waiting);
+    else
+      waiting.release(fail(up_to.error()));
   }
   const auto reached = std::stable_partition(
       barriers_.begin(), barriers_.end(),

@@ -15,6 +15,7 @@
 #include "hsm_signer/audit/syncer.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/terms.h"
+#include "hsm_signer/service/released.h"
 
 namespace hsm::service {
 
@@ -24,7 +25,8 @@ class Ledger {
   using Release = std::function<void(Result<std::uint64_t>)>;
   using Durable = std::function<void(Result<void>)>;
 
-  Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log);
+  // `released`: what the log held at the start.
+  Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released = {});
 
   // A MAC was made. `lane` (the nonce mark) keeps the answers of one API key in the order of their
   // nonces.
@@ -43,6 +45,8 @@ class Ledger {
   audit::Head head() const { return log_.head(); }
   // Runs `done` when everything written so far is on disk.
   void when_durable(Durable done);
+  // What left, by API key.
+  Released& released() { return released_; }
   // A note over a head that is durable.
   Result<void> add_checkpoint(std::string_view note);
 
@@ -52,6 +56,8 @@ class Ledger {
     std::uint32_t lane;
     Durability durability;
     Release release;
+    ApiKeyId api_key_id;
+    Released::Item item;
   };
   struct Barrier {
     std::uint64_t size;
@@ -64,6 +70,7 @@ class Ledger {
   };
 
   void append(audit::Record record, std::optional<Waiting> waiting);
+  void release(Waiting& waiting);
   void written(std::vector<Waiting> fresh);
   void durable(const Result<std::uint64_t>& up_to);
   void schedule_flush();
@@ -72,6 +79,7 @@ class Ledger {
   boost::asio::io_context& io_;
   const Clock& clock_;
   audit::Log& log_;
+  Released released_;
   std::vector<Waiting> fresh_;    // Appended, not yet written.
   std::deque<Waiting> unsynced_;  // Written, not yet durable, in order of sequence.
   std::unordered_map<std::uint32_t, std::size_t> unsynced_lanes_;

@@ -29,6 +29,10 @@ Result<std::optional<nonce::Drawn>> NonceDesk::draw(nonce::MarkIndex mark) {
   return take(mark, book_.draw(mark, nonce::now_of(clock_)));
 }
 
+Result<std::optional<nonce::Drawn>> NonceDesk::overtake(nonce::MarkIndex mark) {
+  return take(mark, book_.overtake(mark, nonce::now_of(clock_)));
+}
+
 Result<std::optional<nonce::Drawn>> NonceDesk::admit(nonce::MarkIndex mark, std::string_view text) {
   if (parked_.contains(mark)) return std::optional<nonce::Drawn>{};
   return take(mark, book_.admit(mark, text, nonce::now_of(clock_)));

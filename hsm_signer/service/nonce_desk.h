@@ -28,6 +28,8 @@ class NonceDesk {
 
   // The next nonce of a signer-* mark; nothing where a reservation must come first: park().
   Result<std::optional<nonce::Drawn>> draw(nonce::MarkIndex mark);
+  // The same for any mark, above all that were given out or admitted.
+  Result<std::optional<nonce::Drawn>> overtake(nonce::MarkIndex mark);
   // The same for a caller's own nonce. Once somebody is parked, later callers must park behind.
   Result<std::optional<nonce::Drawn>> admit(nonce::MarkIndex mark, std::string_view text);
   // `resume` runs once, in the order of parking, when the reservation is there or has failed.

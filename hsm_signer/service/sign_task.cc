@@ -23,7 +23,7 @@ keystore::Job SignTask::job(keystore::ClientIndex client) const {
 }
 
 Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) {
-  TRY_VOID(signer_.still_fit(facts_.ask, facts_.version));
+  TRY_VOID(signer_.still_fit(*this));
   if (!caller_nonce()) {
     TRY(const std::optional<nonce::Drawn> drawn, signer_.parts_.nonces.draw(facts_.mark));
     if (!drawn) return Written::no;

@@ -71,7 +71,16 @@ Clock::Steady Signer::deadline_of(const SignAsk& ask, Clock::Steady now) const {
   return now + std::chrono::milliseconds{std::min(ask.deadline_ms, kLongestDeadlineMs)};
 }
 
-Result<void> Signer::still_fit(const SignAsk& ask, const keystore::KeyVersion& version) const {
+policy::Scene Signer::scene() const {
+  policy::Scene scene = parts_.policy.scene();
+  scene.switches = &parts_.switches.switches();
+  scene.awake_or_not = parts_.clock.awake_or_not();
+  return scene;
+}
+
+Result<void> Signer::still_fit(const SignTask& task) const {
+  const SignAsk& ask = task.facts().ask;
+  const keystore::KeyVersion& version = task.facts().version;
   if (ask.wanted && !ask.wanted())
     return fail(Code::deadline_exceeded, "the client has gone, so nothing was signed");
   if (const auto trouble = parts_.ledger.blocked()) return fail(*trouble);
@@ -81,7 +90,8 @@ Result<void> Signer::still_fit(const SignAsk& ask, const keystore::KeyVersion& v
     return fail(Code::key_not_active, "this key was taken out of use meanwhile", version.label());
   if (std::string sick = health(version.label()); !sick.empty())
     return fail(Code::quarantined, "this key is quarantined", std::move(sick));
-  return {};
+  return parts_.switches.check(task.facts().decision.client, version.key.value,
+                               task.facts().payload.endpoint().cls);
 }
 
 Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now, SignReply& reply) {
@@ -114,9 +124,8 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   const keystore::KeyVersion* version = parts_.registry.active(ask.key);
   if (version == nullptr) version = parts_.registry.newest(ask.key);
   const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
-  policy::Decision decision =
-      policy::decide(parts_.policy.scene(), {.uid = ask.who.uid, .gid = ask.who.gid},
-                     version != nullptr ? &facts : nullptr, *payload);
+  policy::Decision decision = policy::decide(scene(), {.uid = ask.who.uid, .gid = ask.who.gid},
+                                             version != nullptr ? &facts : nullptr, *payload);
   refusal.client = decision.client;
   refusal.rule = decision.rule;
   if (!decision.allowed()) return refuse(decision.error());
@@ -243,9 +252,8 @@ Result<wire::Explanation> Signer::explain(const Peer& who, const wire::Explain& 
   const keystore::KeyVersion* version = parts_.registry.active(ask.key);
   if (version == nullptr) version = parts_.registry.newest(ask.key);
   const policy::KeyFacts facts = version != nullptr ? facts_of(*version) : policy::KeyFacts{};
-  const policy::Explanation found =
-      policy::explain(parts_.policy.scene(), {.uid = who.uid, .gid = who.gid},
-                      version != nullptr ? &facts : nullptr, *payload);
+  const policy::Explanation found = policy::explain(
+      scene(), {.uid = who.uid, .gid = who.gid}, version != nullptr ? &facts : nullptr, *payload);
   wire::Explanation answer{
       .allowed = found.decision.allowed(),
       .code = found.decision.allowed() ? "" : std::string{name(found.decision.code)},

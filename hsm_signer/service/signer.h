@@ -15,6 +15,7 @@
 #include "hsm_signer/service/ledger.h"
 #include "hsm_signer/service/nonce_desk.h"
 #include "hsm_signer/service/policy_desk.h"
+#include "hsm_signer/service/switch_desk.h"
 #include "hsm_signer/wire/client.h"
 
 namespace hsm::service {
@@ -47,6 +48,7 @@ class Signer {
   struct Parts {
     const Clock& clock;
     PolicyDesk& policy;
+    const SwitchDesk& switches;
     keystore::Registry& registry;
     NonceDesk& nonces;
     keystore::TokenPool& pool;
@@ -84,8 +86,9 @@ class Signer {
   // Takes `ask` and `reply` only where it succeeds; records a refusal otherwise.
   Result<std::unique_ptr<SignTask>> judge(SignAsk& ask, Clock::Steady now, SignReply& reply);
   // What may have changed while a judged request waited: the log, the key's state, its health, its
-  // client.
-  Result<void> still_fit(const SignAsk& ask, const keystore::KeyVersion& version) const;
+  // client, switches.
+  Result<void> still_fit(const SignTask& task) const;
+  policy::Scene scene() const;
   Clock::Steady deadline_of(const SignAsk& ask, Clock::Steady now) const;
   policy::KeyFacts facts_of(const keystore::KeyVersion& version) const;
   void enter(std::unique_ptr<SignTask> task);

@@ -72,6 +72,41 @@ Result<void> AdminHandler::answer(const std::shared_ptr<Connection>& connection,
       return {};
     }
     default:
+      return answer_incident(connection, frame);
+  }
+}
+
+Result<void> AdminHandler::answer_incident(const std::shared_ptr<Connection>& connection,
+                                           const wire::FrameView& frame) {
+  using wire::Type;
+  const Peer& who = connection->peer();
+  switch (frame.type()) {
+    case Type::set_switch: {
+      TRY(const wire::SetSwitch ask, wire::decode<wire::SetSwitch>(frame));
+      switches_.set(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
+    case Type::thaw: {
+      TRY(const wire::Thaw ask, wire::decode<wire::Thaw>(frame));
+      switches_.thaw(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
+    case Type::lease: {
+      TRY(const wire::SetLease ask, wire::decode<wire::SetLease>(frame));
+      switches_.lease(who, ask, reply_to<wire::LeaseSet>(connection, frame));
+      return {};
+    }
+    case Type::list_switches: {
+      TRY(const wire::ListSwitches ask, wire::decode<wire::ListSwitches>(frame));
+      connection->answer(frame, switches_.list(ask));
+      return {};
+    }
+    case Type::panic: {
+      TRY(const wire::Panic ask, wire::decode<wire::Panic>(frame));
+      panic_.run(who, ask, reply_to<wire::Panicked>(connection, frame));
+      return {};
+    }
+    default:
       return fail(
           Code::protocol_error, "unknown operation",
           "type " + std::to_string(static_cast<int>(frame.type())) + " on the admin socket");

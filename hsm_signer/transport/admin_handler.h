@@ -2,20 +2,28 @@
 #pragma once
 
 #include "hsm_signer/service/admin.h"
+#include "hsm_signer/service/panic.h"
+#include "hsm_signer/service/switch_desk.h"
 #include "hsm_signer/transport/connection.h"
 
 namespace hsm::transport {
 
 class AdminHandler final : public Connection::Handler {
  public:
-  explicit AdminHandler(service::Admin& admin) : admin_{admin} {}
+  AdminHandler(service::Admin& admin, service::SwitchDesk& switches, service::Panic& panic)
+      : admin_{admin}, switches_{switches}, panic_{panic} {}
   void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
   void turn_over() override {}
 
  private:
   Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);
+  // Switches, leases and panic.
+  Result<void> answer_incident(const std::shared_ptr<Connection>& connection,
+                               const wire::FrameView& frame);
 
   service::Admin& admin_;
+  service::SwitchDesk& switches_;
+  service::Panic& panic_;
 };
 
 }  // namespace hsm::transport

@@ -34,6 +34,7 @@ struct Signed {
   std::string key;
   std::uint32_t version = 0;
 
+  bool operator==(const Signed&) const = default;
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
     visit.required(1, self.api_key_id);

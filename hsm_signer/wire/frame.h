@@ -46,6 +46,11 @@ enum class Type : std::uint8_t {
   drain = 0x25,
   check_keys = 0x26,
   destroyed_key = 0x27,
+  set_switch = 0x28,
+  thaw = 0x29,
+  lease = 0x2a,
+  list_switches = 0x2b,
+  panic = 0x2c,
   // <token>.sock
   info = 0x40,
   mac = 0x41,

@@ -7,6 +7,7 @@
 
 #include "hsm_signer/wire/admin.h"
 #include "hsm_signer/wire/client.h"
+#include "hsm_signer/wire/switches.h"
 #include "hsm_signer/wire/token.h"
 
 namespace hsm::wire {
@@ -44,6 +45,11 @@ void for_each_message(Visit&& visit) {
   both.template operator()<Drain, Done>(Type::drain, "drain");
   both.template operator()<CheckKeys, VersionList>(Type::check_keys, "check_keys");
   both.template operator()<KeyVersionRef, Done>(Type::destroyed_key, "destroyed_key");
+  both.template operator()<SetSwitch, Done>(Type::set_switch, "set_switch");
+  both.template operator()<Thaw, Done>(Type::thaw, "thaw");
+  both.template operator()<SetLease, LeaseSet>(Type::lease, "lease");
+  both.template operator()<ListSwitches, SwitchList>(Type::list_switches, "list_switches");
+  both.template operator()<Panic, Panicked>(Type::panic, "panic");
   both.template operator()<InfoQuery, Info>(Type::info, "info");
   both.template operator()<MacRequest, MacAnswer>(Type::mac, "mac");
   both.template operator()<ListObjects, ObjectList>(Type::list, "list");

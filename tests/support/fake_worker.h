@@ -78,6 +78,9 @@ class FakeWorker {
   void send(wire::Type type, std::uint64_t id, const M& message) {
     Bytes out;
     ASSERT_THAT(wire::encode(out, wire::answer_to(type), id, message), Succeeds());
+    send_bytes(out);
+  }
+  void send_bytes(const Bytes& out) {
     ASSERT_THAT(write_all(connection_.get(), out, Code::internal, "answer"), Succeeds());
   }
   void answer_mac(std::uint64_t id, Byte mark) {

@@ -39,6 +39,16 @@ class Caller {
     }
     return fail(Code::internal, "asked for a reservation three times in a row");
   }
+  // The text of a nonce that is the administrator's.
+  Result<std::string> overtake() {
+    for (int round = 0; round < 3; ++round) {
+      TRY(Outcome outcome, book_.overtake(0, now_of(clock)));
+      if (const auto* drawn = std::get_if<Drawn>(&outcome)) return drawn->text;
+      TRY_VOID(
+          book_.install(0, durable_.reserve(kId, std::get<NeedsReserve>(outcome).at_least_last)));
+    }
+    return fail(Code::internal, "asked for a reservation three times in a row");
+  }
   Value mark() const { return book_.mark(0); }
 
   FakeClock clock;
@@ -49,6 +59,37 @@ class Caller {
   Durable durable_;
   Book book_{now_of(clock)};
 };
+
+TEST(CallerNonces, AreOvertakenByTheClockOrByOneWhateverIsHigher) {
+  Caller caller{Form::caller_ms};
+  EXPECT_EQ(*caller.overtake(), "1800000000000") << "what other hosts did with this key is below";
+  EXPECT_EQ(*caller.overtake(), "1800000000001");
+  ASSERT_THAT(caller.admit("1800000005000"), Succeeds()) << "as far ahead as a caller may be";
+  EXPECT_EQ(*caller.overtake(), "1800000005001");
+  for (const char* late : {"1800000000500", "1800000005000", "1800000005001"})
+    EXPECT_THAT(caller.admit(late), ErrorIs(Code::nonce_conflict)) << late;
+  caller.clock.advance(milliseconds{10});
+  EXPECT_THAT(caller.admit("1800000005002"), Succeeds());
+}
+
+TEST(CallerNonces, InSecondsAreOvertakenInWholeOnes) {
+  Caller caller{Form::caller_s};
+  ASSERT_THAT(caller.admit("1800000004.75"), Succeeds());
+  EXPECT_EQ(*caller.overtake(), "1800000005");
+}
+
+TEST(CallerNonces, AreNotOvertakenTwiceByTheSameOverARestart) {
+  Caller caller{Form::caller_ms};
+  const std::string before = *caller.overtake();
+  caller.restart();
+  EXPECT_GT(*caller.overtake(), before);
+}
+
+TEST(CallerNonces, AreNotOvertakenByAClockThatJumped) {
+  Caller caller{Form::caller_ms};
+  caller.clock.step_wall(hours{24 * 365});
+  EXPECT_THAT(caller.overtake(), ErrorIs(Code::clock_skew));
+}
 
 struct Boundary {
   Form form;

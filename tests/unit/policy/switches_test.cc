@@ -3,6 +3,7 @@
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/unit/policy/fixture.h"
 
 namespace hsm::policy {
 namespace {
@@ -231,6 +232,84 @@ TEST_F(SwitchesTest, TellEverythingThatIsSetByKindAndName) {
   EXPECT_EQ(told, "client:z=frozen key:a(lapsed) key:b=frozen all=cancel_only ");
   EXPECT_FALSE(switches_.of(*Subject::parse("key:c"), now()).has_value());
   EXPECT_TRUE(switches_.of(*Subject::parse("key:a"), now())->lapsed);
+}
+
+// In a decision.
+class SwitchedDecision : public SwitchesTest {
+ protected:
+  Decision decide_for(uid_t uid, std::string_view json, const KeyFacts* key) {
+    payload_ = payload_of(json);
+    Scene scene{.rules = rules_};
+    scene.switches = &switches_;
+    scene.now = clock_.wall();
+    scene.awake_or_not = clock_.awake_or_not();
+    return decide(scene, {.uid = uid, .gid = 1}, key, *payload_);
+  }
+  const Rules rules_ = rules_of(R"(version = 1
+[[client]]
+name = "mm"
+uid = "mmbot"
+[[client]]
+name = "treasury"
+uid = "treasury"
+[[rule]]
+name = "trades"
+client = "mm"
+key = "desk-a.trade"
+allow = ["class:read", "class:trade", "class:cancel"]
+[[rule]]
+name = "no orders"
+client = "mm"
+key = "desk-a.trade"
+deny = ["/v1/order/new"]
+[[rule]]
+name = "other"
+client = "treasury"
+key = "desk-a.funds"
+allow = ["class:read"]
+)");
+  const KeyFacts key_ = production_trader();
+  std::optional<venue::Payload> payload_;
+};
+
+TEST_F(SwitchedDecision, IsRefusedForTheSwitchBeforeAnyRuleSpeaks) {
+  set("key:desk-a.trade", Switch::frozen, "drill");
+  const Decision order = decide_for(1001, kOrder, &key_);
+  EXPECT_EQ(order.code, Code::frozen);
+  EXPECT_EQ(order.rule, "");
+  EXPECT_EQ(order.sentence, "key \"desk-a.trade\" is frozen: drill");
+  EXPECT_EQ(decide_for(1001, kCancel, &key_).code, Code::frozen);
+  KeyFacts retired = key_;
+  retired.state = VersionState::retired;
+  EXPECT_EQ(decide_for(1001, kCancel, &retired).code, Code::frozen);
+}
+
+TEST_F(SwitchedDecision, StillHasItsRulesBehindASwitchThatLetsItPass) {
+  set("all", Switch::cancel_only);
+  EXPECT_TRUE(decide_for(1001, kCancel, &key_).allowed());
+  EXPECT_EQ(decide_for(1001, R"({"request":"/v1/heartbeat"})", &key_).code, Code::denied);
+  EXPECT_EQ(decide_for(1001, kOrder, &key_).code, Code::cancel_only);
+  switches_.lift(*Subject::parse("all"));
+  EXPECT_EQ(decide_for(1001, kOrder, &key_).rule, "no orders");
+}
+
+TEST_F(SwitchedDecision, TellsNobodyOfAKeyThatTheyMayNotUse) {
+  const std::string read = R"({"request":"/v1/balances"})";
+  const std::string before = decide_for(1002, read, &key_).sentence;
+  set("key:desk-a.trade", Switch::frozen);
+  set("client:mm", Switch::frozen);
+  set("all", Switch::frozen);
+  EXPECT_EQ(decide_for(1002, read, &key_).sentence, before);
+  EXPECT_EQ(decide_for(1002, read, nullptr).sentence, before);
+  EXPECT_EQ(decide_for(4711, read, &key_).code, Code::unauthorized);
+}
+
+TEST_F(SwitchedDecision, EndsWithItsLease) {
+  grant("client:mm", minutes{1});
+  EXPECT_TRUE(decide_for(1001, R"({"request":"/v1/balances"})", &key_).allowed());
+  clock_.suspend(minutes{1});
+  EXPECT_EQ(decide_for(1001, R"({"request":"/v1/balances"})", &key_).code, Code::cancel_only);
+  EXPECT_TRUE(decide_for(1001, kCancel, &key_).allowed());
 }
 
 TEST(SwitchSubject, IsReadAsItIsWritten) {

@@ -26,6 +26,9 @@ class FullDisk final : public audit::Disk {
   bool full = false;
 };
 
+constexpr const char* kBuy =
+    R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1","price":"1","side":"buy","type":"exchange limit"})";
+
 policy::Rules everything_for_uid_7() {
   policy::Resolver users;
   users.user = [](const std::string&) -> std::optional<uid_t> { return 7; };
@@ -98,6 +101,20 @@ class SignerTest : public ::testing::Test {
                  [answer](Result<wire::Signed> came) { *answer = std::move(came); });
     return answer;
   }
+  void throw_switch(const wire::SetSwitch& ask) {
+    std::optional<Result<wire::Done>> done;
+    switches_.set({.uid = 0, .gid = 0, .pid = 2}, ask,
+                  [&](Result<wire::Done> came) { done = std::move(came); });
+    run_until([&] { return done.has_value(); });
+    ASSERT_THAT(*done, Succeeds());
+  }
+  void thaw(const wire::Thaw& ask) {
+    std::optional<Result<wire::Done>> done;
+    switches_.thaw({.uid = 0, .gid = 0, .pid = 2}, ask,
+                   [&](Result<wire::Done> came) { done = std::move(came); });
+    run_until([&] { return done.has_value(); });
+    ASSERT_THAT(*done, Succeeds());
+  }
   template <class Done>
   void run_until(Done done) {
     const auto other_threads_may_post = boost::asio::make_work_guard(io_);
@@ -154,8 +171,15 @@ class SignerTest : public ::testing::Test {
   NonceDesk nonces_{clock_, *state_};
   keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [this] { ledger_.flush(); }};
   Deadlines deadlines_{io_, clock_};
+  SwitchDesk switches_{{.clock = clock_,
+                        .state = *state_,
+                        .ledger = ledger_,
+                        .registry = registry_,
+                        .is_client = [](std::string_view name) { return name == "bot"; }},
+                       {}};
   Signer signer_{{.clock = clock_,
                   .policy = policy_,
+                  .switches = switches_,
                   .registry = registry_,
                   .nonces = nonces_,
                   .pool = pool_,
@@ -197,6 +221,51 @@ TEST_F(SignerTest, SignsNothingThatStillWaitedWhenItsKeyWasRetired) {
   EXPECT_THAT(**second, ErrorIs(Code::key_not_active));
 }
 
+TEST_F(SignerTest, SignsNothingThatStillWaitedWhenASwitchWasThrown) {
+  for (const auto& [kind, name] :
+       {std::pair{"key", "k"}, std::pair{"client", "bot"}, std::pair{"all", ""}}) {
+    const auto first = sign(), second = sign();
+    const std::uint64_t id = asked();
+    throw_switch({.kind = kind, .name = name, .what = "frozen", .reason = "odd fills"});
+    worker_.answer_mac(id, 0x5a);
+    run_until([&] { return first->has_value() && second->has_value(); });
+    EXPECT_THAT(**first, Succeeds()) << "the worker had it already";
+    EXPECT_THAT(**second, ErrorIs(Code::frozen, HasSubstr("is frozen: odd fills")));
+    EXPECT_THAT(**sign(), ErrorIs(Code::frozen)) << "the next one is not even queued";
+    thaw({.kind = kind, .name = name, .reason = "", .statement = {}});
+  }
+}
+
+TEST_F(SignerTest, SignsTheWaitingReadAndNotTheWaitingOrderOfAKeyThatOnlyCancels) {
+  const auto first = sign();
+  const std::uint64_t id = asked();
+  const auto read = sign(), order = sign(0, {}, kBuy);
+  throw_switch({.kind = "key", .name = "k", .what = "cancel_only", .reason = ""});
+  worker_.answer_mac(id, 0x5a);
+  run_until([&] { return order->has_value(); });
+  EXPECT_THAT(**order, ErrorIs(Code::cancel_only, HasSubstr("key \"k\" only cancels")));
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return read->has_value(); });
+  EXPECT_THAT(**read, Succeeds());
+}
+
+TEST_F(SignerTest, ExplainsASwitchToWhoMayUseTheKeyAndToNobodyElse) {
+  throw_switch({.kind = "all", .name = "", .what = "frozen", .reason = "drill"});
+  const std::string read = R"({"request":"/v1/balances"})";
+  const auto told = signer_.explain({.uid = 7, .gid = 7, .pid = 1}, {.key = "k", .payload = read});
+  ASSERT_THAT(told, Succeeds());
+  EXPECT_EQ(told->code, "frozen");
+  EXPECT_EQ(told->sentence, "every key is frozen: drill");
+  const auto stranger =
+      signer_.explain({.uid = 8, .gid = 8, .pid = 1}, {.key = "k", .payload = read});
+  ASSERT_THAT(stranger, Succeeds());
+  EXPECT_EQ(stranger->code, "unauthorized");
+  const auto no_key =
+      signer_.explain({.uid = 7, .gid = 7, .pid = 1}, {.key = "other", .payload = read});
+  ASSERT_THAT(no_key, Succeeds());
+  EXPECT_EQ(no_key->code, "denied");
+}
+
 TEST_F(SignerTest, SpendsNothingOnAClientThatHasGone) {
   bool there = true;
   const auto first = sign(), second = sign(0, [&] { return there; });
@@ -226,9 +295,6 @@ TEST_F(SignerTest, RecordsAnOverdueRequestWhoseWorkerWasLost) {
   run_until([this] { return signer_.unfinished() == 0; });
   EXPECT_THAT(recorded(), ::testing::ElementsAre("token_unavailable"));
 }
-
-constexpr const char* kBuy =
-    R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1","price":"1","side":"buy","type":"exchange limit"})";
 
 TEST_F(SignerTest, AWindowThatIsFullRefusesAtOnce) {
   const auto first = sign(0, {}, kBuy), second = sign(0, {}, kBuy);
