@@ -26,6 +26,8 @@ struct Commands {
   InitOptions init;
   PolicyOptions policy;
   VerifyOptions verify;
+  SwitchOptions switches;
+  PanicOptions panic;
   std::function<Result<void>(Context&)> chosen;
 
   template <class Options>
@@ -193,6 +195,50 @@ void add_policy_verbs(CLI::App& app, Commands& commands) {
   commands.choose(diff, &ctl::policy_diff, options);
 }
 
+// One set of options for all of them: one verb runs.
+CLI::App& add_switch(CLI::App& app, Commands& commands, const char* verb, const char* what,
+                     const char* example) {
+  CLI::App& added = add(app, verb, what, example);
+  added.add_option("--key", commands.switches.key, "Of this key");
+  added.add_option("--client", commands.switches.client, "Of this client of the policy");
+  added.add_flag("--all", commands.switches.all, "Of everybody");
+  return added;
+}
+
+void add_incident_verbs(CLI::App& app, Commands& commands) {
+  SwitchOptions& options = commands.switches;
+  CLI::App& freeze =
+      add_switch(app, commands, "freeze", "Sign nothing more, from the next request on",
+                 "freeze --key desk-a.trade --reason 'fat finger'");
+  CLI::App& cancel_only = add_switch(app, commands, "cancel-only",
+                                     "Sign cancels, reads and heartbeats, and nothing else",
+                                     "cancel-only --all --reason maintenance");
+  CLI::App& thaw = add_switch(app, commands, "thaw", "Lift a freeze or cancel-only",
+                              "thaw --key desk-a.trade --reason 'fixed in 1.2'");
+  for (CLI::App* verb : {&freeze, &cancel_only, &thaw})
+    verb->add_option("--reason", options.reason, "For clients and the audit log")->required();
+  CLI::App& lease =
+      add_switch(app, commands, "lease", "Sign only while somebody renews this; then cancels only",
+                 "lease --key desk-a.trade --for 10m");
+  lease.add_option("--for", options.length, "From now on: 90s, 10m, 8h, 2d; at most 7d");
+  lease.add_flag("--end", options.end, "End it: nothing lapses any more");
+  for (CLI::App* verb : {&thaw, &lease})
+    verb->add_option("--statement", options.statement, "The officers' statement, where one is due");
+  commands.choose(freeze, &ctl::freeze, options);
+  commands.choose(cancel_only, &ctl::cancel_only, options);
+  commands.choose(thaw, &ctl::thaw, options);
+  commands.choose(lease, &ctl::lease, options);
+  commands.choose(add(app, "switches", "What is frozen, set to cancel only or leased", "switches"),
+                  &ctl::switches);
+  CLI::App& panic =
+      add(app, "panic", "Freeze a key; sign what ends its orders and burns its nonces",
+          "panic desk-a.trade --reason 'stolen laptop'");
+  panic.add_option("NAME", commands.panic.key)->required();
+  panic.add_option("--account", commands.panic.account, "Whose orders, where the key is a master");
+  panic.add_option("--reason", commands.panic.reason, "For clients and the audit log");
+  commands.choose(panic, &ctl::panic, commands.panic);
+}
+
 void add_audit_verbs(CLI::App& app, Commands& commands) {
   CLI::App& audit = *app.add_subcommand("audit", "The audit log");
   audit.require_subcommand(0, 1);
@@ -219,6 +265,7 @@ void build(CLI::App& app, Commands& commands) {
   add_wrap(app, commands);
   add_request_verbs(app, commands);
   add_policy_verbs(app, commands);
+  add_incident_verbs(app, commands);
   add_audit_verbs(app, commands);
 }
 

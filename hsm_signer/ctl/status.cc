@@ -15,7 +15,7 @@ Json token_json(const wire::TokenStatus& token) {
   return json;
 }
 
-Json status_json(const wire::Status& status) {
+Json status_json(const wire::Status& status, const SwitchView& switches) {
   std::vector<std::string> tokens;
   for (const wire::TokenStatus& token : status.tokens) tokens.push_back(token_json(token).done());
   Json json;
@@ -30,11 +30,12 @@ Json status_json(const wire::Status& status) {
       .number("turned_away", status.turned_away)
       .number("keys", status.keys)
       .text("problem", status.problem)
-      .raw("tokens", json_array(tokens));
+      .raw("tokens", json_array(tokens))
+      .raw("switches", switches.json);
   return json;
 }
 
-std::string status_text(const wire::Status& status) {
+std::string status_text(const wire::Status& status, const SwitchView& switches) {
   std::string text = "hsm-signerd " + status.version + ", " + status.mode + ": " + status.state +
                      "\n" +
                      table({{"  active keys", std::to_string(status.keys)},
@@ -44,6 +45,7 @@ std::string status_text(const wire::Status& status) {
                             {"  refusals", std::to_string(status.refusals)},
                             {"  audit records", std::to_string(status.audit_size)}});
   if (!status.problem.empty()) text += "  problem: " + status.problem + "\n";
+  for (const std::string& line : switches.lines) text += "  switch: " + line + "\n";
   for (const wire::TokenStatus& token : status.tokens) {
     text += "token \"" + token.token + "\": " + std::to_string(token.workers) + " of " +
             std::to_string(token.configured) + " workers";
@@ -91,7 +93,8 @@ Result<void> status(Context& context) {
   if (!admin && exit_status(admin.error().code) == 3) return answer_down(context, admin.error());
   if (!admin) return fail(admin.error());
   TRY(const wire::Status now, admin->call<wire::Status>(wire::StatusQuery{}));
-  context.answer(status_json(now), status_text(now));
+  TRY(const SwitchView set, view_switches(*admin));
+  context.answer(status_json(now, set), status_text(now, set));
   return verdict(now);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "hsm_signer/ctl/context.h"
 
@@ -84,6 +85,34 @@ Result<void> up(Context& context);
 Result<void> down(Context& context);
 Result<void> status(Context& context);
 Result<void> drain(Context& context);
+
+// incident.cc: switches, leases, panic.
+struct SwitchOptions {
+  std::string key;  // One of these three.
+  std::string client;
+  bool all = false;
+  std::string reason;
+  std::string statement;  // File or "-": of officers; to lift.
+  std::string length;     // lease: "10m".
+  bool end = false;       // lease
+};
+Result<void> freeze(Context& context, const SwitchOptions& options);
+Result<void> cancel_only(Context& context, const SwitchOptions& options);
+Result<void> thaw(Context& context, const SwitchOptions& options);
+Result<void> lease(Context& context, const SwitchOptions& options);
+Result<void> switches(Context& context);
+// What is set, for status.
+struct SwitchView {
+  std::vector<std::string> lines;  // "key:desk-a.trade: frozen since …"
+  std::string json;                // As `switches --json` lists them.
+};
+Result<SwitchView> view_switches(client::Client& admin);
+struct PanicOptions {
+  std::string key;
+  std::string account;  // Of a master key.
+  std::string reason;
+};
+Result<void> panic(Context& context, const PanicOptions& options);
 
 // audit.cc: offline, on a log or a copy of one.
 struct VerifyOptions {

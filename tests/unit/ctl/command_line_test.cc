@@ -80,15 +80,12 @@ INSTANTIATE_TEST_SUITE_P(Each, RefusedArguments, ::testing::ValuesIn(kRefused),
                          [](const auto& row) { return std::string{row.param.name}; });
 
 TEST(CommandLineTest, EveryVerbHasHelpWithAnExample) {
-  const std::vector<std::vector<std::string>> verbs{{"init"},           {"up"},
-                                                    {"down"},           {"status"},
-                                                    {"drain"},          {"key", "import"},
-                                                    {"key", "list"},    {"key", "show"},
-                                                    {"key", "check"},   {"key", "destroy"},
-                                                    {"wrap"},           {"sign"},
-                                                    {"explain"},        {"ping"},
-                                                    {"whoami"},         {"keys"},
-                                                    {"audit", "verify"}};
+  const std::vector<std::vector<std::string>> verbs{
+      {"init"},          {"up"},          {"down"},           {"status"},       {"drain"},
+      {"key", "import"}, {"key", "list"}, {"key", "show"},    {"key", "check"}, {"key", "destroy"},
+      {"wrap"},          {"sign"},        {"explain"},        {"ping"},         {"whoami"},
+      {"keys"},          {"freeze"},      {"cancel-only"},    {"thaw"},         {"lease"},
+      {"switches"},      {"panic"},       {"audit", "verify"}};
   for (std::vector<std::string> verb : verbs) {
     verb.push_back("--help");
     const Ran ran = run_ctl(verb);

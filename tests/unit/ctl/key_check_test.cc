@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hsm_signer/base/ids.h"
+#include "hsm_signer/wire/switches.h"
 #include "tests/unit/ctl/fixture.h"
 
 namespace hsm::ctl {
@@ -324,16 +325,31 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
   answer.tokens.push_back({.token = "dev", .workers = 0, .configured = 2, .problem = "wrong PIN"});
   admin->on<wire::StatusQuery, wire::Status>(
       Type::status, [&](const wire::StatusQuery&) { return Result<wire::Status>{answer}; });
+  wire::SwitchList set;
+  admin->on<wire::ListSwitches, wire::SwitchList>(
+      Type::list_switches,
+      [&](const wire::ListSwitches&) { return Result<wire::SwitchList>{set}; });
   const Ran ran = ctl({"status", "--json"});
   EXPECT_EQ(ran.status, 3);
   EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
                      R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
                      R"("turned_away":0,"keys":1,)"
                      R"("problem":"","tokens":[{"token":"dev","running":false,"workers":0,)"
-                     R"("configured":2,"problem":"wrong PIN"}]})"
+                     R"("configured":2,"problem":"wrong PIN"}],"switches":[]})"
                      "\n");
   answer.tokens[0] = {.token = "dev", .workers = 2, .configured = 2, .problem = {}};
   EXPECT_EQ(ctl({"status"}).status, 0);
+  wire::SwitchItem frozen;
+  frozen.kind = "key";
+  frozen.name = "desk-a.trade";
+  frozen.what = "frozen";
+  frozen.since = "2026-11-25T19:00:00.000000Z";
+  frozen.lease_until = "2026-11-25T19:10:00.000000Z";
+  frozen.lapsed = true;
+  set = {.total = 1, .switches = {frozen}};
+  EXPECT_THAT(ctl({"status"}).out,
+              HasSubstr("switch: key:desk-a.trade: frozen since 2026-11-25T19:00:00.000000Z by uid "
+                        "0; lease until 2026-11-25T19:10:00.000000Z, LAPSED\n"));
   answer.problem = "audit: No space left on device";
   EXPECT_EQ(ctl({"status"}).status, 3);
 }
