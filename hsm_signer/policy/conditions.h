@@ -29,6 +29,7 @@ class AmountTable {
   }
   bool empty() const { return entries_.empty(); }
   const std::vector<std::pair<std::string, Decimal>>& entries() const { return entries_; }
+  bool operator==(const AmountTable&) const = default;
 
  private:
   std::vector<std::pair<std::string, Decimal>> entries_;
@@ -46,12 +47,14 @@ struct WindowLimit {
   std::optional<std::uint64_t> max_count;
   AmountTable max_amount;
   AmountTable max_notional;
+  bool operator==(const WindowLimit&) const = default;
 };
 
 // So many requests a second, and so many at once after a pause.
 struct RateLimit {
   std::uint32_t per_second = 0;
   std::uint32_t burst = 0;
+  bool operator==(const RateLimit&) const = default;
 };
 
 // Officers who must state that they want this request, and how long the whole affair may take.
@@ -59,6 +62,7 @@ struct Approvals {
   std::string group;
   std::uint32_t need = 0;
   std::chrono::seconds within{};
+  bool operator==(const Approvals&) const = default;
 };
 
 // What is absent is not limited, but for what says otherwise. `trade` below: whatever commits
@@ -85,6 +89,7 @@ struct Conditions {
   std::vector<std::string> extra_members;
   std::optional<Approvals> approvals;
 
+  bool operator==(const Conditions&) const = default;
   // What an endpoint has to say for this to be judged there.
   Facts needed() const;
   bool limits_notional() const;

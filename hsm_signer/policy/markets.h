@@ -17,6 +17,7 @@ class Markets {
   // The currency that a symbol (lower case) is paid in: as added, else by its ending, the longest
   // of the exchange's quote currencies; a perpetual's "perp" is none. Empty: unknown.
   std::string_view quote_of(std::string_view symbol) const;
+  const std::map<std::string, std::string, std::less<>>& added() const { return quotes_; }
 
  private:
   std::map<std::string, std::string, std::less<>> quotes_;

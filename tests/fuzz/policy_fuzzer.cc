@@ -1,7 +1,8 @@
-// A policy file under any bytes. What is taken is asked a fixed set of questions; each answer is
-// compared with docs/policy.md, "How a request is decided", worked out here once more, with a
-// second reading of the file, with the same rules written in the opposite order, and with what
-// explain and list_keys would say.
+// A policy file under any bytes. What is taken is written down again and read again, which has to
+// give the same, and is asked a fixed set of questions; each answer is compared with
+// docs/policy.md, "How a request is decided", worked out here once more, with what a person read of
+// the request (policy_questions.h), with a second reading of the file, with the same rules written
+// in the opposite order, and with what explain and list_keys would say.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -10,7 +11,8 @@
 #include "hsm_signer/policy/judge.h"
 #include "hsm_signer/policy/policy.h"
 #include "tests/fuzz/demand.h"
-#include "tests/fuzz/toml_text.h"
+#include "tests/fuzz/policy_allowed.h"
+#include "tests/fuzz/policy_text.h"
 
 namespace hsm::policy {
 namespace {
@@ -56,26 +58,19 @@ const std::vector<KeyFacts>& keys() {
 const std::vector<venue::Payload>& payloads() {
   static const std::vector<venue::Payload> known = [] {
     std::vector<venue::Payload> made;
-    for (
-        const char* json :
-        {R"({"request":"/v1/balances"})", R"({"request":"/v1/order/cancel","order_id":1,"x":2})",
-         R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1","price":"2","side":"buy"})",
-         R"({"request":"/v1/order/new","symbol":"btcusd","unknown":"1"})",
-         R"({"request":"/v1/heartbeat"})",
-         R"({"request":"/v1/withdraw/btc","address":"bc1qx","amount":"1"})",
-         R"({"request":"/v1/approvedAddresses/btc/request","address":"bc1qx"})",
-         R"({"request":"/v1/account/create","name":"x"})",
-         R"({"request":"/v1/order/new","symbol":"ethusd","amount":3e-1,"price":1e3,"side":"sell","type":"exchange limit","options":["maker-or-cancel"],"account":"primary"})",
-         R"({"request":"/v2/withdraw/xrpl/xrp","address":"rX","memo":"1","amount":"2","account":"primary"})",
-         R"({"request":"/v1/clearing/new","symbol":"btcusd","amount":"1","price":"2","side":"buy","counterparty_id":"A"})"}) {
-      auto payload = venue::Payload::parse_request(json);
+    for (const fuzz::Asked& asked : fuzz::kAsked) {
+      auto payload = venue::Payload::parse_request(asked.json);
       demand(payload.has_value(), "set-up: payload");
+      demand(commits(payload->endpoint().cls) == asked.commits, "set-up: what commits");
       made.push_back(*std::move(payload));
     }
     return made;
   }();
   return known;
 }
+
+// A Monday morning; hours are read by hours_fuzzer.
+const Clock::Wall kNow = *parse_rfc3339("2026-03-02T15:00:00.000000Z");
 
 bool limited(const Rules& rules) {
   return std::any_of(rules.rules().begin(), rules.rules().end(), [](const Rule& rule) {
@@ -129,7 +124,8 @@ Answer by_the_book(const Rules& rules, const Who& who, const KeyFacts& key,
     denied |= rule.deny[endpoint];
     if (!rule.allow[endpoint]) continue;
     Charge charge;
-    const auto objection = object({rules}, rule, {*client, key, payload, intent}, charge, nullptr);
+    const auto objection = object({.rules = rules, .now = kNow}, rule,
+                                  {*client, key, payload, intent}, charge, nullptr);
     allowed |= !objection;
     named_at_all = true;
     if (objection && objection->code == Code::approval_required)
@@ -154,24 +150,26 @@ void same(const Decision& a, const Decision& b) {
 }
 
 void answers(const Rules& rules, const Rules& again, const Rules& reversed, const Who& who,
-             const KeyFacts& key, const venue::Payload& payload) {
-  const Decision decision = decide({rules}, who, &key, payload);
+             const KeyFacts& key, std::size_t question) {
+  const venue::Payload& payload = payloads()[question];
+  const Decision decision = decide({.rules = rules, .now = kNow}, who, &key, payload);
   const Answer wanted = by_the_book(rules, who, key, payload);
   demand(decision.allowed() == wanted.allow, "the decision is what docs/policy.md says");
   if (decision.allowed()) {
     demand(decision.durability == wanted.durability, "the strictest durability counts");
     demand(!decision.rule.empty() && decision.sentence.empty(), "an allowing rule is named");
+    fuzz::demand_within_limits(rules, *decision.granted, fuzz::kAsked[question], kNow);
   } else {
     demand(decision.code == wanted.code, "the code is what docs/policy.md says");
     demand(!decision.sentence.empty() && decision.sentence.find('\n') == std::string::npos,
            "a refusal is a sentence");
   }
-  const Decision repeated = decide({again}, who, &key, payload);
+  const Decision repeated = decide({.rules = again, .now = kNow}, who, &key, payload);
   same(decision, repeated);
   demand(decision.rule == repeated.rule && decision.sentence == repeated.sentence,
          "a file read twice says the same to the letter");
-  if (!limited(rules)) same(decision, decide({reversed}, who, &key, payload));
-  const Explanation explained = explain({rules}, who, &key, payload);
+  same(decision, decide({.rules = reversed, .now = kNow}, who, &key, payload));
+  const Explanation explained = explain({.rules = rules, .now = kNow}, who, &key, payload);
   same(decision, explained.decision);
 }
 
@@ -179,8 +177,8 @@ void answers(const Rules& rules, const Rules& again, const Rules& reversed, cons
 void hides(const Rules& rules, const Who& who, const KeyFacts& key, bool usable) {
   if (usable) return;
   const venue::Payload& payload = payloads().front();
-  const Explanation there = explain({rules}, who, &key, payload);
-  const Explanation absent = explain({rules}, who, nullptr, payload);
+  const Explanation there = explain({.rules = rules, .now = kNow}, who, &key, payload);
+  const Explanation absent = explain({.rules = rules, .now = kNow}, who, nullptr, payload);
   demand(there.decision.code == absent.decision.code &&
              there.decision.sentence == absent.decision.sentence &&
              there.decision.rule == absent.decision.rule && there.guards == absent.guards &&
@@ -200,7 +198,7 @@ void lists(const Rules& rules, const Who& who) {
                                     [&](const UsableKey& one) { return one.index == i; });
     hides(rules, who, keys()[i], found != usable.end());
     for (const venue::Payload& payload : payloads()) {
-      const Decision decision = decide({rules}, who, &keys()[i], payload);
+      const Decision decision = decide({.rules = rules, .now = kNow}, who, &keys()[i], payload);
       const bool listed =
           found != usable.end() && found->endpoints[endpoint_index(payload.endpoint())];
       demand(listed || !decision.allowed(), "what is allowed is listed");
@@ -209,35 +207,6 @@ void lists(const Rules& rules, const Who& who) {
              "what is listed is allowed, but for a member, a limit or the key's state");
     }
   }
-}
-
-std::vector<std::string> spelled(const EndpointSet& set) {
-  std::vector<std::string> entries;
-  for (std::size_t i = 0; i < venue::endpoints().size(); ++i) {
-    if (set[i]) entries.emplace_back(venue::endpoints()[i].path);
-  }
-  return entries;
-}
-
-// The policy written again, endpoint by endpoint, last rule and last client first.
-std::string reversed_text(const Rules& rules) {
-  fuzz::TomlText out;
-  out.number("version", 1);
-  for (auto client = rules.clients().rbegin(); client != rules.clients().rend(); ++client) {
-    out.header("[[client]]").text("name", client->name.value);
-    out.text("uid", std::to_string(client->uid));
-    if (client->gid) out.text("gid", std::to_string(*client->gid));
-  }
-  for (auto rule = rules.rules().rbegin(); rule != rules.rules().rend(); ++rule) {
-    out.header("[[rule]]").text("name", rule->name);
-    out.text("client", rules.clients()[rule->client].name.value);
-    const std::string& key = rule->key.name.value;
-    out.text("key", key.empty() ? "env:" + std::string{name(rule->key.environment)} : key);
-    if (rule->allow.any()) out.texts("allow", spelled(rule->allow));
-    if (rule->deny.any()) out.texts("deny", spelled(rule->deny));
-    if (rule->durability) out.text("durability", name(*rule->durability));
-  }
-  return out.str();
 }
 
 constexpr std::string_view kFile = "policy.toml";
@@ -251,6 +220,25 @@ void names_whole_users(std::string_view text) {
     for (const char* key : {"uid", "gid"})
       demand(client.text_or(key, "")->find('\0') == std::string::npos,
              "a name is looked up to its end");
+  }
+}
+
+// Whatever is read is written and read to the same.
+void survives_writing(const Rules& rules) {
+  const auto again =
+      Rules::parse(fuzz::policy_text(rules, fuzz::Order::as_read), std::string{kFile}, resolver());
+  demand(again.has_value(), "a policy written again is taken");
+  demand(again->serial() == rules.serial() && again->markets().added() == rules.markets().added() &&
+             again->clients().size() == rules.clients().size() &&
+             again->rules().size() == rules.rules().size(),
+         "a policy written again has the same parts");
+  for (std::size_t i = 0; i < rules.rules().size(); ++i) {
+    const Rule& one = rules.rules()[i];
+    const Rule& other = again->rules()[i];
+    demand(one.name == other.name && one.client == other.client && one.allow == other.allow &&
+               one.deny == other.deny && one.durability == other.durability,
+           "a rule written again is the same");
+    demand(one.conditions == other.conditions, "limits written again are the same");
   }
 }
 
@@ -268,16 +256,18 @@ void check(std::string_view text) {
   names_whole_users(text);
   const auto again = Rules::parse(text, std::string{kFile}, resolver());
   demand(again.has_value(), "a file is taken each time");
-  const auto reversed = Rules::parse(reversed_text(*rules), std::string{kFile}, resolver());
-  demand(reversed.has_value(), "a policy written again is taken");
+  survives_writing(*rules);
+  const auto reversed = Rules::parse(fuzz::policy_text(*rules, fuzz::Order::reversed),
+                                     std::string{kFile}, resolver());
+  demand(reversed.has_value(), "a policy written in the opposite order is taken");
   demand(!Rules::parse(std::string{text} + "\nno_key_of_any_table = 1\n", std::string{kFile},
                        resolver()),
          "unknown keys are refused");
   for (const Who& who : kCallers) {
     lists(*rules, who);
     for (const KeyFacts& key : keys()) {
-      for (const venue::Payload& payload : payloads())
-        answers(*rules, *again, *reversed, who, key, payload);
+      for (std::size_t i = 0; i < payloads().size(); ++i)
+        answers(*rules, *again, *reversed, who, key, i);
     }
   }
 }
