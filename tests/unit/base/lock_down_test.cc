@@ -46,8 +46,13 @@ int lock_and_allocate() {
   return can_allocate() ? 0 : 3;
 }
 
-constexpr bool kSanitized =  // Sanitizers make mlockall() do nothing.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// Sanitizers make mlockall() do nothing. g++ tells of them by macros, clang by features.
+#if !defined(__has_feature)
+#define __has_feature(name) 0
+#endif
+constexpr bool kSanitized =
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     true;
 #else
     false;
