@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -155,6 +156,13 @@ std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<std::string> host_name() {
+  std::array<char, 65> name{};  // HOST_NAME_MAX of Linux is 64.
+  if (::gethostname(name.data(), name.size() - 1) != 0)
+    return fail(os_error(Code::internal, "cannot learn the name of this host", "gethostname"));
+  return std::string{name.data()};
 }
 
 Result<void> make_directory(const std::string& path, mode_t mode) {

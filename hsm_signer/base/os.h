@@ -61,6 +61,9 @@ std::string directory_of(const std::string& path);
 // As mkdir -p for the last component only; an existing directory is fine.
 Result<void> make_directory(const std::string& path, mode_t mode);
 
+// As gethostname(2) says. Errors: internal.
+Result<std::string> host_name();
+
 // Who is at the other end of a Unix socket, by the kernel's word (SO_PEERCRED, unix(7)).
 struct Peer {
   uid_t uid;

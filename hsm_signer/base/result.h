@@ -57,6 +57,7 @@ struct Error {
   std::string detail{};
   unsigned long ck_rv = 0;  // The CK_RV where a PKCS#11 call was the cause, else 0.
   std::uint32_t retry_after_ms = 0;
+  std::string approval{};  // With approval_required: the id of what waits for officers.
 
   // "what: detail", for people.
   std::string sentence() const;

@@ -18,6 +18,7 @@ namespace hsm {
 namespace {
 
 constexpr std::size_t kFileLimit = 1 << 20;
+constexpr std::int64_t kMostOfficers = 8;  // As many signatures as a bundle holds.
 constexpr unsigned kNobody = 65534;
 constexpr unsigned kNone = static_cast<unsigned>(-1);  // "No change" to chown(2), nobody's id.
 constexpr gid_t kUnchanged = kNone;
@@ -65,6 +66,20 @@ class Reader {
     }
     if (uids.empty()) uids.push_back(::geteuid());
     return uids;
+  }
+
+  Result<std::optional<OfficersConfig>> officers() {
+    TRY(auto inner, table_.table("officers"));
+    if (!inner) return std::optional<OfficersConfig>{};
+    OfficersConfig officers;
+    TRY(officers.file, path(*inner, "file"));
+    TRY(officers.group, inner->text("group"));
+    if (!is_name(officers.group))
+      return inner->refuse("group", "must match [a-z0-9][a-z0-9._-]{0,31}");
+    TRY(const std::int64_t need, inner->integer("need", 1, kMostOfficers));
+    officers.need = static_cast<std::uint32_t>(need);
+    TRY_VOID(inner->finish());
+    return std::optional<OfficersConfig>{std::move(officers)};
   }
 
   Result<std::vector<TokenConfig>> tokens() {
@@ -147,6 +162,7 @@ Result<SignerConfig> SignerConfig::parse(std::string_view text, const std::strin
   TRY(config.admin_group, reader.group("admin_group"));
   TRY(const std::int64_t deadline, table.integer_or("deadline_ms", 5000, 1, 60'000));
   config.deadline = std::chrono::milliseconds{deadline};
+  TRY(config.officers, reader.officers());
   TRY(config.tokens, reader.tokens());
   TRY_VOID(table.finish());
   return config;

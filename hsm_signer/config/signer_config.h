@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,13 @@ struct TokenConfig {
   std::string socket;        // <token>.sock, where hsm-signerd connects.
   std::string admin_socket;  // <token>.admin.sock, where hsm-signerctl imports.
   std::string wrap_key;      // wrap-<token>.pub.pem, pinned by who wraps.
+};
+
+// [officers]: whose statements hsm-signerd takes, and how many of whom administration needs.
+struct OfficersConfig {
+  std::string file;  // allowed_officers
+  std::string group;
+  std::uint32_t need = 0;
 };
 
 struct SignerConfig {
@@ -35,8 +43,9 @@ struct SignerConfig {
   std::vector<uid_t> admins;  // Who may use admin.sock. Default: the daemon's own uid.
   gid_t socket_group;         // Of the client socket; -1: unchanged.
   gid_t admin_group;
-  std::chrono::milliseconds deadline;  // Of a request that names none.
-  std::vector<TokenConfig> tokens;     // At least one.
+  std::chrono::milliseconds deadline;      // Of a request that names none.
+  std::vector<TokenConfig> tokens;         // At least one.
+  std::optional<OfficersConfig> officers;  // Absent: administrative statements are not demanded.
 
   // Relative paths are taken from the file's own directory. Errors: Code::usage with
   // file:line:column.

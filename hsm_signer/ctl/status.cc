@@ -30,6 +30,9 @@ Json status_json(const wire::Status& status, const SwitchView& switches) {
       .number("turned_away", status.turned_away)
       .number("keys", status.keys)
       .text("problem", status.problem)
+      .text("officers", status.officers)
+      .text("host", status.host)
+      .number("approvals", status.approvals)
       .raw("tokens", json_array(tokens))
       .raw("switches", switches.json);
   return json;
@@ -43,7 +46,9 @@ std::string status_text(const wire::Status& status, const SwitchView& switches) 
                             {"  turned away", std::to_string(status.turned_away)},
                             {"  signatures", std::to_string(status.signatures)},
                             {"  refusals", std::to_string(status.refusals)},
-                            {"  audit records", std::to_string(status.audit_size)}});
+                            {"  audit records", std::to_string(status.audit_size)},
+                            {"  officers", status.officers},
+                            {"  waiting for officers", std::to_string(status.approvals)}});
   if (!status.problem.empty()) text += "  problem: " + status.problem + "\n";
   for (const std::string& line : switches.lines) text += "  switch: " + line + "\n";
   for (const wire::TokenStatus& token : status.tokens) {

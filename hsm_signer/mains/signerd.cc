@@ -19,6 +19,7 @@
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
+#include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/panic.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
@@ -85,6 +86,14 @@ Result<void> check_sealed(asio::io_context& io, state::State& state, const audit
   return {};
 }
 
+Result<std::vector<state::Note>> notes_of(asio::io_context& io, state::State& state,
+                                          std::string_view kind) {
+  return wait_for_state<std::vector<state::Note>>(
+      io, [&](state::State::Done<std::vector<state::Note>> done) {
+        state.notes(std::string{kind}, std::move(done));
+      });
+}
+
 std::vector<keystore::TokenPool::Token> tokens_of(const SignerConfig& config) {
   std::vector<keystore::TokenPool::Token> tokens;
   for (const TokenConfig& token : config.tokens)
@@ -116,24 +125,34 @@ struct Past {
   service::NonceDesk::LoggedMarks marks;
   service::Released released;
   policy::Switches switches;
+  service::OfficersDesk::Used used;  // Statements.
+  std::vector<state::Note> approvals;
 };
 
 Result<policy::Switches> read_switches(asio::io_context& io, state::State& state,
                                        const Clock& clock) {
-  using Notes = std::vector<state::Note>;
-  const auto notes = [&](const char* kind) {
-    return wait_for_state<Notes>(
-        io, [&](state::State::Done<Notes> done) { state.notes(kind, std::move(done)); });
-  };
-  TRY(const Notes switches, notes(service::kSwitchNotes));
-  TRY(const Notes leases, notes(service::kLeaseNotes));
+  TRY(const auto switches, notes_of(io, state, service::kSwitchNotes));
+  TRY(const auto leases, notes_of(io, state, service::kLeaseNotes));
   return service::SwitchDesk::restore(switches, leases, {clock.wall(), clock.awake_or_not()});
 }
+
+// What the log has of statements that were used is in `past` already.
+Result<void> read_statements(asio::io_context& io, state::State& state, Clock::Wall now,
+                             Past& past) {
+  TRY(const auto notes, notes_of(io, state, service::OfficersDesk::kNotes));
+  TRY(const auto forgotten, notes_of(io, state, service::OfficersDesk::kForgotten));
+  TRY_VOID(past.used.read(notes, forgotten, now));
+  TRY(past.approvals, notes_of(io, state, service::ApprovalDesk::kNotes));
+  return {};
+}
+
+using Officers = std::optional<service::OfficersDesk::Place>;
 
 class Daemon {
  public:
   Daemon(const SignerConfig& config, service::PolicyDesk& policy, audit::Log& log,
-         state::State& state, keystore::Registry& registry, Past past, asio::io_context& io)
+         state::State& state, keystore::Registry& registry, Past past, Officers officers,
+         asio::io_context& io)
       : config_{config},
         io_{io},
         signals_{io, SIGTERM, SIGINT},
@@ -141,6 +160,10 @@ class Daemon {
         log_{log},
         ledger_{io, clock_, log, std::move(past.released)},
         nonces_{clock_, state, std::move(past.marks)},
+        officers_{{.clock = clock_, .state = state, .ledger = ledger_},
+                  std::move(officers),
+                  std::move(past.used)},
+        approvals_{{.clock = clock_, .state = state, .ledger = ledger_, .officers = officers_}},
         pool_{io, clock_, tokens_of(config), [this] { turn_over(); }},
         sealer_{io,
                 clock_,
@@ -182,6 +205,7 @@ class Daemon {
                  .pool = pool_,
                  .ledger = ledger_,
                  .deadlines = deadlines_,
+                 .approvals = approvals_,
                  .deadline = config.deadline}},
         admin_{{.clock = clock_,
                 .config = config,
@@ -191,11 +215,15 @@ class Daemon {
                 .pool = pool_,
                 .ledger = ledger_,
                 .signer = signer_,
+                .officers = officers_,
+                .approvals = approvals_,
                 .connections = [this] { return clients_ ? clients_->connections() : 0; },
                 .turned_away = [this] { return clients_ ? clients_->turned_away() : 0; },
                 .drain = [this] { drain(); }}},
         client_handler_{signer_},
-        admin_handler_{admin_, switches_, panic_} {}
+        admin_handler_{admin_, switches_, panic_} {
+    approvals_.load(past.approvals);
+  }
 
   // `descriptors`: how many this process may open.
   Result<void> listen(std::size_t descriptors) {
@@ -235,6 +263,7 @@ class Daemon {
     clients_->start();
     admins_->start();
     ::sd_notify(0, "READY=1");
+    log(Level::notice, "officers", officers_.posture());
     log(Level::notice, "ready", "serving " + config_.socket);
     io_.run();
   }
@@ -304,6 +333,8 @@ class Daemon {
   audit::Log& log_;
   service::Ledger ledger_;
   service::NonceDesk nonces_;
+  service::OfficersDesk officers_;
+  service::ApprovalDesk approvals_;
   keystore::TokenPool pool_;
   service::Sealer sealer_;
   service::Deadlines deadlines_;
@@ -331,6 +362,7 @@ Result<void> serve(const Options& options) {
   TRY(const Bytes policy_text, read_file(config.policy, kPolicyLimit, Code::usage));
   TRY(policy::Rules rules,
       policy::Rules::parse(as_text(policy_text), config.policy, policy::system_resolver()));
+  TRY(Officers officers, service::OfficersDesk::place_of(config));
   if (options.check) {
     std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
     return {};
@@ -355,12 +387,14 @@ Result<void> serve(const Options& options) {
       audit::Log::open(config.audit, [&](const audit::Record& record) {
         if (!record.nonce.empty()) past.marks[ApiKeyId{record.api_key_id}] = record.nonce;
         past.released.replay(record);
+        past.used.replay(record);
         policy.replay(record);
       }));
 
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
-  Daemon daemon{config, policy, *log, *state, registry, std::move(past), io};
+  TRY_VOID(read_statements(io, *state, clock.wall(), past));
+  Daemon daemon{config, policy, *log, *state, registry, std::move(past), std::move(officers), io};
   TRY_VOID(daemon.listen(descriptors));
   daemon.run(hex_encode(sha256(policy_text)));
   hsm::log(Level::notice, "stopped");

@@ -108,6 +108,11 @@ void UsedStatements::forget_expired(Clock::Wall now) {
   }
 }
 
+void UsedStatements::give_back(std::string_view id) {
+  const auto found = used_.find(id);
+  if (found != used_.end()) used_.erase(found);
+}
+
 Result<void> UsedStatements::use(std::string_view id, Clock::Wall expires, Clock::Wall now) {
   if (!is_api_key_id(id))
     return fail(Code::invalid_payload, "not the id of a statement", "1 to 64 of [A-Za-z0-9_-]");

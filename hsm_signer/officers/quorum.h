@@ -57,6 +57,9 @@ class UsedStatements {
   // invalid_payload: not an id, which is 1 to 64 of [A-Za-z0-9_-].
   Result<void> use(std::string_view id, Clock::Wall expires, Clock::Wall now);
 
+  // What was stated has certainly not been done: it may be used again. Make that durable too.
+  void give_back(std::string_view id);
+
   const Expiries& used() const { return used_; }
   // The latest expiry that was forgotten. What expires up to then is refused though the clock may
   // since have been set back.

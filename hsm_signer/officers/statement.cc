@@ -110,7 +110,7 @@ constexpr std::array kRows{
     Row{"client", "m.....m..", is_name, &Statement::client},
     Row{"requester", "ooooooooo", is_name, &Statement::requester},
     Row{"payload", "m........", is_payload, &Statement::payload},
-    Row{kSerial, "mm....m..", is_serial},
+    Row{kSerial, "om....m..", is_serial},
     Row{"arg-before", "........m", is_time},
     Row{"arg-mark", ".......m.", is_mark},
     Row{"arg-name", "..o......", is_name},
@@ -200,6 +200,12 @@ bool is_host_name(std::string_view text) {
          });
 }
 
+Result<void> check_host(std::string_view name) {
+  if (is_host_name(name)) return {};
+  return fail(Code::usage, "the name of this host cannot stand in an officers' statement",
+              "1 to 64 of [A-Za-z0-9._-]");
+}
+
 Result<Statement> Statement::parse(std::string_view text) {
   if (text.size() > kStatementLimit) return too_long();
   Lines lines{text};
@@ -240,6 +246,25 @@ Result<std::string> Statement::to_text() const {
   if (written_arguments != arguments.size()) return not_one("an argument that no verb has");
   if (text.size() > kStatementLimit) return too_long();
   return text;
+}
+
+Result<void> check_says(const Statement& statement, const Statement& expected) {
+  const auto another = [](std::string_view line, std::string_view than) {
+    if (line.starts_with(kArgument)) line.remove_prefix(kArgument.size());
+    std::string detail = "another " + std::string{line};
+    if (!than.empty()) detail.append(" than ").append(than);
+    return fail(Code::denied, "the officers have stated something else", std::move(detail));
+  };
+  if (statement.verb != expected.verb) return another(kVerb, name(expected.verb));
+  for (const Row& row : kRows) {
+    const std::string value = value_of(expected, row);
+    const bool theirs = row.name == kExpires ? expected.expires == Clock::Wall{} : value.empty();
+    if (theirs && !row.name.starts_with(kArgument)) continue;
+    if (value_of(statement, row) == value) continue;
+    // What is expected is this host's own knowledge; the payload's is the client's, and long.
+    return another(row.name, row.text == &Statement::payload ? std::string{} : value);
+  }
+  return {};
 }
 
 }  // namespace hsm::officers

@@ -36,6 +36,8 @@ enum class Verb : std::uint8_t {
 std::string_view name(Verb verb);
 // What may stand behind `host: `: 1 to 64 of [A-Za-z0-9._-].
 bool is_host_name(std::string_view text);
+// usage where the host is not called so: no statement could name it.
+Result<void> check_host(std::string_view name);
 
 // The longest payload, 6 KiB, with every character that is not ASCII escaped, and the other lines.
 inline constexpr std::size_t kStatementLimit = 20 * 1024;
@@ -64,5 +66,9 @@ struct Statement {
 
   bool operator==(const Statement&) const = default;
 };
+
+// Whether officers have stated what is about to be done: each line that `expected` fills, and just
+// its arguments. What it leaves empty is theirs to say. denied, with the line's name.
+Result<void> check_says(const Statement& statement, const Statement& expected);
 
 }  // namespace hsm::officers

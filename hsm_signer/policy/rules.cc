@@ -190,6 +190,9 @@ class Loader {
     TRY(client.uid, read_uid(table, resolver_));
     TRY(client.gid, read_gid(table, resolver_));
     TRY(client.push_reference, table.boolean_or("push_reference", false));
+    TRY(client.officer, table.text_or("officer", ""));
+    if (table.has("officer") && !is_name(client.officer))
+      return table.refuse("officer", "must be an officer's name, as allowed_officers has it");
     TRY_VOID(table.finish());
     const auto index = static_cast<std::uint32_t>(rules_.clients_.size());
     if (!by_name_.emplace(client.name.value, index).second)

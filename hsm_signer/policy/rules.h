@@ -67,7 +67,8 @@ struct Client {
   ClientName name;
   uid_t uid = kOverflowUid;
   std::optional<gid_t> gid;
-  bool push_reference = false;       // May say what a market is worth.
+  bool push_reference = false;  // May say what a market is worth.
+  std::string officer;          // Who is behind it and never counts for it; empty: nobody said.
   std::vector<std::uint32_t> rules;  // Indices into Rules::rules(), in file order.
 };
 

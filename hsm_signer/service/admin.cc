@@ -6,7 +6,6 @@
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/service/key_rows.h"
 #include "hsm_signer/service/question.h"
-#include "hsm_signer/service/statements.h"
 
 namespace hsm::service {
 namespace {
@@ -23,6 +22,26 @@ keystore::KeyIndex control_key(keystore::TokenIndex token, std::uint16_t cka_id)
 constexpr std::size_t kPage = 128;
 constexpr std::chrono::seconds kControlDeadline{10};
 
+// What officers have to state of a version.
+officers::Statement about(officers::Verb verb, const KeyVersion& version) {
+  return {.verb = verb,
+          .key = version.key.value,
+          .api_key_id = version.api_key_id.value,
+          .environment = std::string{name(version.environment)},
+          .arguments = {{"version", std::to_string(version.version)}}};
+}
+
+// Of a registration that the registry would take.
+officers::Statement about_import(const KeyVersion& added) {
+  return {.verb = officers::Verb::import_key,
+          .key = added.key.value,
+          .api_key_id = added.api_key_id.value,
+          .environment = std::string{name(added.environment)},
+          .arguments = {{"roles", keystore::roles_text(added.roles)},
+                        {"scope", std::string{name(added.scope)}},
+                        {"token", added.token.value}}};
+}
+
 // Why a version is not well; "quarantined: …" where the token has spoken against the key itself.
 std::string sickness(const Result<keystore::KeyCheckValue>& value) {
   if (value) return "quarantined: wrong key-check value";
@@ -38,54 +57,95 @@ Result<T> spelled(const auto& table, const std::string& text, std::string_view w
 
 }  // namespace
 
+Result<keystore::Change> Admin::plan_registration(const wire::RegisterKey& ask) const {
+  if (parts_.config.token(ask.token) == nullptr)
+    return fail(Code::denied, "no such token in signer.toml");
+  keystore::NewVersion wanted;
+  wanted.key = {ask.key};
+  wanted.token = {ask.token};
+  wanted.api_key_id = {ask.api_key_id};
+  TRY(wanted.environment, spelled<Environment>(kEnvironments, ask.environment, "bad environment"));
+  TRY(wanted.scope, spelled<Scope>(kScopes, ask.scope, "bad scope"));
+  TRY(wanted.roles, keystore::roles_from_text(ask.roles));
+  TRY(wanted.nonce_form, nonce::form_from_name(ask.nonce_form));
+  TRY(wanted.cka_id, parts_.registry.unused_cka_id(wanted.token));
+  wanted.kcv = ask.key_check;
+  return parts_.registry.register_version(wanted, parts_.clock.wall());
+}
+
+// In all of these: what would be refused anyway is refused before a statement is used up, and what
+// may have changed while its use was written down is looked at again.
 void Admin::register_key(const Peer& who, const wire::RegisterKey& ask,
                          Reply<wire::Registered> reply) {
-  const auto plan = [&]() -> Result<keystore::Change> {
-    TRY_VOID(refuse_statement(ask.statement));
-    if (parts_.config.token(ask.token) == nullptr)
-      return fail(Code::denied, "no such token in signer.toml");
-    keystore::NewVersion wanted;
-    wanted.key = {ask.key};
-    wanted.token = {ask.token};
-    wanted.api_key_id = {ask.api_key_id};
-    TRY(wanted.environment,
-        spelled<Environment>(kEnvironments, ask.environment, "bad environment"));
-    TRY(wanted.scope, spelled<Scope>(kScopes, ask.scope, "bad scope"));
-    TRY(wanted.roles, keystore::roles_from_text(ask.roles));
-    TRY(wanted.nonce_form, nonce::form_from_name(ask.nonce_form));
-    TRY(wanted.cka_id, parts_.registry.unused_cka_id(wanted.token));
-    wanted.kcv = ask.key_check;
-    return parts_.registry.register_version(wanted, parts_.clock.wall());
+  const Result<keystore::Change> fits = plan_registration(ask);
+  if (!fits) return reply(fail(fits.error()));
+  const auto go = [this, who, ask, reply](const Result<OfficersDesk::Stated>& stated) {
+    if (!stated) return reply(fail(stated.error()));
+    Result<keystore::Change> change = plan_registration(ask);
+    if (!change) return reply(fail(change.error()));
+    const KeyVersion added = change->rows.back();
+    persist(*std::move(change), [this, who, added, reply](const Result<wire::Done>& done) {
+      if (!done) return reply(fail(done.error()));
+      record(who, "register", added);
+      reply(wire::Registered{
+          .version = added.version, .cka_id = added.cka_id, .label = added.label()});
+    });
   };
-  Result<keystore::Change> change = plan();
-  if (!change) return reply(fail(change.error()));
-  const KeyVersion added = change->rows.back();
-  persist(*std::move(change), [this, who, added, reply](const Result<wire::Done>& done) {
-    if (!done) return reply(fail(done.error()));
-    record(who, "register", added);
-    reply(
-        wire::Registered{.version = added.version, .cka_id = added.cka_id, .label = added.label()});
-  });
+  parts_.officers.administer(who, ask.statement, about_import(fits->rows.back()), go);
 }
 
 void Admin::activate(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
-  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
   const KeyVersion* version = parts_.registry.find(ask.key, ask.version);
   if (version == nullptr) return reply(fail(Code::denied, "no such version of a key"));
-  ask_key_check(*version, [this, who, ask, reply](const Result<keystore::KeyCheckValue>& value) {
-    if (!value) return reply(fail(value.error()));
-    Result<keystore::Change> change =
-        parts_.registry.activate(ask.key, ask.version, *value, parts_.clock.wall());
-    if (!change) return reply(fail(change.error()));
-    persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
-      if (done) record(who, "activate", *parts_.registry.find(ask.key, ask.version));
-      reply(done);
-    });
-  });
+  // The token has to hold the secret first: a statement is not used up for want of it.
+  const officers::Statement expected = about(officers::Verb::activate, *version);
+  ask_key_check(
+      *version, [this, who, ask, expected, reply](const Result<keystore::KeyCheckValue>& value) {
+        if (!value) return reply(fail(value.error()));
+        const auto plan = [this, ask, value = *value] {
+          return parts_.registry.activate(ask.key, ask.version, value, parts_.clock.wall());
+        };
+        if (const auto fits = plan(); !fits) return reply(fail(fits.error()));
+        const auto go = [this, who, ask, plan, reply](const Result<OfficersDesk::Stated>& stated) {
+          if (!stated) return reply(fail(stated.error()));
+          Result<keystore::Change> change = plan();
+          if (!change) return reply(fail(change.error()));
+          persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
+            if (done) record(who, "activate", *parts_.registry.find(ask.key, ask.version));
+            reply(done);
+          });
+        };
+        parts_.officers.administer(who, ask.statement, expected, go);
+      });
+}
+
+// Retiring a version and noting that its key is gone are two steps of one act, and the token host's
+// own destroy lies between: one statement carries both. It names the version, and a version goes
+// this way once, so the same text may count at each step.
+void Admin::destroy_stated(const Peer& who, const wire::KeyVersionRef& ask,
+                           std::function<void(Result<void>)> then) {
+  const KeyVersion* version = parts_.registry.find(ask.key, ask.version);
+  if (version == nullptr) return then(fail(Code::denied, "no such version of a key"));
+  if (!version->activated && ask.statement.empty()) return then({});
+  parts_.officers.administer(
+      who, ask.statement, about(officers::Verb::destroy, *version),
+      [then = std::move(then)](const Result<OfficersDesk::Stated>& stated) {
+        then(stated ? Result<void>{} : fail(stated.error()));
+      },
+      OfficersDesk::Times::each_step);
 }
 
 void Admin::forget(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
-  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
+  const Result<keystore::Change> fits =
+      parts_.registry.retire(ask.key, ask.version, parts_.clock.wall());
+  if (!fits) return reply(fail(fits.error()));
+  destroy_stated(who, ask, [this, who, ask, reply](const Result<void>& stated) {
+    if (!stated) return reply(fail(stated.error()));
+    retire(who, ask, reply);
+  });
+}
+
+void Admin::retire(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
   Result<keystore::Change> change =
       parts_.registry.retire(ask.key, ask.version, parts_.clock.wall());
   if (!change) return reply(fail(change.error()));
@@ -104,7 +164,6 @@ void Admin::forget(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::
 }
 
 void Admin::destroyed(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply) {
-  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
   const KeyVersion* version = parts_.registry.find(ask.key, ask.version);
   if (version == nullptr) return reply(fail(Code::denied, "no such version of a key"));
   // An administrator's word is not enough: the token itself says that the key is gone.
@@ -112,12 +171,18 @@ void Admin::destroyed(const Peer& who, const wire::KeyVersionRef& ask, Reply<wir
     if (value)
       return reply(fail(Code::denied, "the token still holds this key: destroy it there first"));
     if (value.error().code != Code::key_not_active) return reply(fail(value.error()));
-    Result<keystore::Change> change =
-        parts_.registry.destroyed(ask.key, ask.version, parts_.clock.wall());
-    if (!change) return reply(fail(change.error()));
-    persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
-      if (done) record(who, "destroy", *parts_.registry.find(ask.key, ask.version));
-      reply(done);
+    const auto plan = [this, ask] {
+      return parts_.registry.destroyed(ask.key, ask.version, parts_.clock.wall());
+    };
+    if (const auto fits = plan(); !fits) return reply(fail(fits.error()));
+    destroy_stated(who, ask, [this, who, ask, plan, reply](const Result<void>& stated) {
+      if (!stated) return reply(fail(stated.error()));
+      Result<keystore::Change> change = plan();
+      if (!change) return reply(fail(change.error()));
+      persist(*std::move(change), [this, who, ask, reply](const Result<wire::Done>& done) {
+        if (done) record(who, "destroy", *parts_.registry.find(ask.key, ask.version));
+        reply(done);
+      });
     });
   });
 }
@@ -169,6 +234,9 @@ wire::Status Admin::status() const {
   status.refusals = parts_.signer.counters().refusals;
   status.connections = static_cast<std::uint32_t>(parts_.connections());
   status.turned_away = parts_.turned_away();
+  status.officers = parts_.officers.posture();
+  status.approvals = static_cast<std::uint32_t>(parts_.approvals.waiting());
+  if (parts_.officers.on()) status.host = parts_.officers.place().host;
   for (const KeyVersion* version : parts_.registry.all())
     status.keys += version->state == VersionState::active ? 1U : 0U;
   if (const auto trouble = parts_.ledger.blocked()) status.problem = trouble->sentence();

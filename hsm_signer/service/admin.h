@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hsm_signer/config/signer_config.h"
+#include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/signer.h"
 #include "hsm_signer/state/state.h"
 #include "hsm_signer/wire/admin.h"
@@ -23,6 +24,8 @@ class Admin {
     keystore::TokenPool& pool;
     Ledger& ledger;
     Signer& signer;
+    OfficersDesk& officers;
+    ApprovalDesk& approvals;
     std::function<std::size_t()> connections;
     std::function<std::uint64_t()> turned_away;
     std::function<void()> drain;
@@ -32,6 +35,9 @@ class Admin {
 
   explicit Admin(Parts parts) : parts_{std::move(parts)} {}
 
+  // Where signer.toml has [officers] these four demand the statement of their verb, which is used
+  // up before anything changes; a version that was never active may be forgotten and destroyed
+  // without (it is an import that did not come to its end).
   void register_key(const Peer& who, const wire::RegisterKey& ask, Reply<wire::Registered> reply);
   // staged → active, once a worker has shown that the token holds the registered secret.
   void activate(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply);
@@ -42,9 +48,22 @@ class Admin {
   void check(const wire::CheckKeys& ask, Reply<wire::VersionList> reply);
   wire::VersionList list(const wire::ListVersions& ask) const;
   wire::Status status() const;
+  Result<wire::ApprovalList> approvals(const wire::ListApprovals& ask) {
+    return parts_.approvals.list(ask);
+  }
+  void submit(const Peer& who, const wire::SubmitApproval& ask, Reply<wire::ApprovalItem> reply) {
+    parts_.approvals.submit(who, ask, std::move(reply));
+  }
+  void reject(const Peer& who, const wire::RejectApproval& ask, Reply<wire::Done> reply) {
+    parts_.approvals.reject(who, ask, std::move(reply));
+  }
   void drain() { parts_.drain(); }
 
  private:
+  Result<keystore::Change> plan_registration(const wire::RegisterKey& ask) const;
+  void destroy_stated(const Peer& who, const wire::KeyVersionRef& ask,
+                      std::function<void(Result<void>)> then);
+  void retire(const Peer& who, const wire::KeyVersionRef& ask, Reply<wire::Done> reply);
   void ask_key_check(const keystore::KeyVersion& version, Reply<keystore::KeyCheckValue> reply);
   void persist(keystore::Change change, Reply<wire::Done> reply);
   void record(const Peer& who, std::string_view what, const keystore::KeyVersion& version);

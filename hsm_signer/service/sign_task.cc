@@ -35,12 +35,13 @@ Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) 
   if (base64_.size() > venue::kPayloadBase64Limit)
     return fail(Code::too_large, "the payload is over 8 KiB of base64");
   const ByteView message = as_bytes(base64_);
-  TRY_VOID(wire::encode(out, id,
-                        wire::MacRequest{.label = facts_.version.label(),
-                                         .cka_id = facts_.version.cka_id,
-                                         .key_check = facts_.version.kcv,
-                                         .message = Bytes{message.begin(), message.end()},
-                                         .statements = {}}));
+  TRY_VOID(wire::encode(
+      out, id,
+      wire::MacRequest{.label = facts_.version.label(),
+                       .cka_id = facts_.version.cka_id,
+                       .key_check = facts_.version.kcv,
+                       .message = Bytes{message.begin(), message.end()},
+                       .statements = facts_.approved ? facts_.approved->bundle : std::string{}}));
   reached_worker_ = true;
   return Written::yes;
 }
@@ -87,13 +88,17 @@ void SignTask::record_mac(const wire::MacAnswer& mac) {
   entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
   entry.durability = facts_.decision.durability;
   add_charge(facts_.decision, entry);
-  signer_.parts_.ledger.allow(std::move(entry), facts_.mark,
-                              [answer = std::move(answer), send = std::exchange(reply_, nullptr)](
-                                  const Result<std::uint64_t>& sequence) mutable {
-                                if (!sequence) return send(fail(sequence.error()));
-                                answer.audit_sequence = *sequence;
-                                send(std::move(answer));
-                              });
+  std::string approval = statement_used_ ? facts_.approved->id : std::string{};
+  signer_.parts_.ledger.allow(
+      std::move(entry), facts_.mark,
+      [signer = &signer_, who = facts_.ask.who, approval = std::move(approval),
+       answer = std::move(answer),
+       send = std::exchange(reply_, nullptr)](const Result<std::uint64_t>& sequence) mutable {
+        if (!approval.empty()) signer->approved_was_signed(who, approval, sequence);
+        if (!sequence) return send(fail(sequence.error()));
+        answer.audit_sequence = *sequence;
+        send(std::move(answer));
+      });
 }
 
 audit::Record SignTask::record() const {
@@ -111,6 +116,7 @@ audit::Record SignTask::record() const {
   for (const policy::JudgedField& field : facts_.decision.judged)
     entry.fields.push_back({std::string{field.member}, std::string{field.text}});
   entry.rule = facts_.decision.rule;
+  entry.reference = facts_.ask.reference;
   const auto waited = signer_.parts_.clock.steady() - facts_.arrived;
   entry.latency_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(waited).count());
@@ -124,8 +130,23 @@ void SignTask::give_back() {
                                   facts_.counted);
 }
 
+// What came before the frame, and what a token host says of it before it spends or signs anything,
+// lets the officers' signatures count again.
+void SignTask::tell_approval(const Error& error) {
+  if (!statement_used_) return;
+  const Code code = error.code;
+  const bool untouched =
+      code == Code::approval_required || code == Code::denied || code == Code::rate_limited;
+  ApprovalDesk& approvals = signer_.parts_.approvals;
+  if (!reached_worker_ || untouched)
+    return approvals.back(facts_.ask.who, facts_.approved->id,
+                          reached_worker_ ? error.sentence() : std::string{});
+  approvals.lost(facts_.ask.who, facts_.approved->id, error.sentence());
+}
+
 void SignTask::refuse(const Error& error) {
   give_back();
+  tell_approval(error);
   audit::Record entry = record();
   entry.verdict = audit::Verdict::refuse;
   entry.code = std::string{name(error.code)};

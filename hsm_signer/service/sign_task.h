@@ -16,6 +16,7 @@ class SignTask final : public keystore::Task {
     keystore::KeyVersion version;
     keystore::TokenIndex token;
     nonce::MarkIndex mark;
+    std::optional<Approved> approved;  // By officers, where the rule wants them.
     Clock::Steady arrived;
     Clock::Steady deadline;
   };
@@ -25,6 +26,8 @@ class SignTask final : public keystore::Task {
   keystore::Job job(keystore::ClientIndex client) const;
   // The caller's own nonce, admitted; before the task is queued.
   void admitted() { nonce_ = facts_.payload.nonce(); }
+  // The officers' statement is used up: from now on the approval is told what became of it.
+  void statement_used() { statement_used_ = true; }
   bool caller_nonce() const { return nonce::is_caller(facts_.version.nonce_form); }
 
   Result<Written> write(keystore::JobId id, Bytes& out) override;
@@ -38,6 +41,7 @@ class SignTask final : public keystore::Task {
 
  private:
   void give_back();
+  void tell_approval(const Error& error);
   std::string signed_text() const;
   audit::Record record() const;
   void record_mac(const wire::MacAnswer& mac);
@@ -49,6 +53,7 @@ class SignTask final : public keystore::Task {
   std::string nonce_;
   std::string base64_;
   bool reached_worker_ = false;
+  bool statement_used_ = false;
 };
 
 }  // namespace hsm::service

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "hsm_signer/service/random_id.h"
 #include "hsm_signer/service/sign_task.h"
 
 namespace hsm::service {
@@ -62,7 +63,7 @@ void Signer::sign(SignAsk ask, SignReply reply) {
     in_time(std::move(answer));
   };
   Result<std::unique_ptr<SignTask>> task = judge(ask, now, ended);
-  if (task) return enter(*std::move(task));
+  if (task) return release(*std::move(task));
   ended(fail(task.error()));
 }
 
@@ -111,8 +112,6 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   if (draining_) return refuse({.code = Code::overloaded, .what = "the signer is stopping"});
   // Its record is also the probe by which a log that could not be written finds out that it can.
   if (const auto trouble = parts_.ledger.blocked()) return refuse(*trouble);
-  if (!ask.reference.empty())
-    return refuse({.code = Code::denied, .what = "references are not supported yet"});
   if (ask.deadline_ms > kLongestDeadlineMs)
     return refuse({.code = Code::invalid_payload, .what = "a deadline is at most 60000 ms"});
   Result<venue::Payload> payload = parse(ask);
@@ -120,6 +119,8 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   refusal.endpoint = std::string{payload->endpoint().path};
   refusal.endpoint_class = std::string{venue::name(payload->endpoint().cls)};
   understood = true;
+  const Result<std::string> asked = make_idempotent(ask, *payload);
+  if (!asked) return refuse(asked.error());
 
   const keystore::KeyVersion* version = parts_.registry.active(ask.key);
   if (version == nullptr) version = parts_.registry.newest(ask.key);
@@ -128,7 +129,9 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
                                              version != nullptr ? &facts : nullptr, *payload);
   refusal.client = decision.client;
   refusal.rule = decision.rule;
-  if (!decision.allowed()) return refuse(decision.error());
+  const bool wants_officers =
+      decision.code == Code::approval_required && decision.granted != nullptr;
+  if (!decision.allowed() && !wants_officers) return refuse(decision.error());
   if (const auto form = check_form(ask.form, *version); !form) return refuse(form.error());
   if (const std::string sick = health(version->label()); !sick.empty())
     return refuse({.code = Code::quarantined, .what = "this key is quarantined", .detail = sick});
@@ -143,6 +146,12 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   const Result<nonce::MarkIndex> mark = parts_.nonces.open(*version);
   if (!mark) return refuse(mark.error());
 
+  std::optional<Approved> approved;
+  if (wants_officers) {
+    Result<Approved> settled = settle(ask, *payload, *version, *asked, decision);
+    if (!settled) return refuse(settled.error());
+    approved = *std::move(settled);
+  }
   const Clock::Steady deadline = deadline_of(ask, now);
   const Clock::Wall counted = parts_.policy.take(decision, payload->endpoint().cls);
   return std::make_unique<SignTask>(*this,
@@ -154,9 +163,83 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
                                                     .version = *version,
                                                     .token = *token,
                                                     .mark = *mark,
+                                                    .approved = std::move(approved),
                                                     .arrived = now,
                                                     .deadline = deadline},
                                     std::move(reply));
+}
+
+Result<std::string> Signer::make_idempotent(SignAsk& ask, venue::Payload& payload) const {
+  const std::string_view member = payload.endpoint().idempotency;
+  if (member.empty() && !ask.reference.empty())
+    return fail(Code::denied, "references are not supported yet on this endpoint",
+                std::string{payload.endpoint().path});
+  if (!ask.reference.empty() && !is_api_key_id(ask.reference))
+    return fail(Code::invalid_payload, "a reference is 1 to 64 letters, digits, '_' and '-'");
+  if (member.empty() || payload.member(member)) return std::string{};
+  if (ask.form == Form::verbatim)
+    return fail(Code::invalid_payload, "what moves money has to be told from its repetition",
+                "put a UUID of your own into " + std::string{member});
+  const auto client = whoami(ask.who);
+  const std::string client_name = client ? client->client : std::string{};
+  std::string asked;
+  std::string text;
+  if (ask.reference.empty()) {
+    asked = ApprovalDesk::asked_hash(client_name, ask.key, op_name(ask.form), payload);
+    text = parts_.approvals.request_of(asked);  // As it waits for officers, if it does.
+  }
+  if (text.empty()) {
+    const std::string uuid = ask.reference.empty()
+                                 ? random_uuid()
+                                 : uuid_of(client_name + "\n" + ask.key + "\n" + ask.reference);
+    TRY(text, payload.with_text(member, uuid));
+  }
+  TRY(payload, venue::Payload::parse_request(text));
+  ask.payload = std::move(text);
+  return asked;
+}
+
+Result<Approved> Signer::settle(const SignAsk& ask, const venue::Payload& payload,
+                                const keystore::KeyVersion& version, const std::string& asked,
+                                policy::Decision& decision) const {
+  const policy::Who who{.uid = ask.who.uid, .gid = ask.who.gid};
+  const policy::Rules& rules = *parts_.policy.rules();
+  TRY(Approved approved,
+      parts_.approvals.settle(
+          {.who = ask.who,
+           .decision = decision,
+           .client = *rules.client_of(who.uid, who.gid),
+           .policy_serial = rules.serial(),
+           .version = version,
+           .payload = payload,
+           .asked = asked.empty() ? ApprovalDesk::asked_hash(decision.client, ask.key,
+                                                             op_name(ask.form), payload)
+                                  : asked,
+           .request = payload.endpoint().idempotency.empty() || ask.form == Form::verbatim
+                          ? std::string{}
+                          : ask.payload}));
+  const policy::KeyFacts facts = facts_of(version);
+  decision = policy::decide(parts_.policy.scene(approved.rule), who, &facts, payload);
+  if (!decision.allowed()) return fail(decision.error());
+  return approved;
+}
+
+void Signer::release(std::unique_ptr<SignTask> task) {
+  if (!task->facts().approved) return enter(std::move(task));
+  std::shared_ptr<SignTask> kept{std::move(task)};
+  const SignTask::Facts& facts = kept->facts();
+  parts_.approvals.release(facts.ask.who, *facts.approved, [this, kept](const Result<void>& used) {
+    if (!used) return kept->refuse(used.error());
+    kept->statement_used();
+    enter(std::make_unique<SignTask>(std::move(*kept)));
+  });
+}
+
+// The MAC is made; without a record nobody gets it.
+void Signer::approved_was_signed(const Peer& who, const std::string& approval,
+                                 const Result<std::uint64_t>& sequence) {
+  if (sequence) return parts_.approvals.released(who, approval, *sequence);
+  parts_.approvals.lost(who, approval, sequence.error().sentence());
 }
 
 void Signer::turn_over() {

@@ -11,6 +11,7 @@
 #include "hsm_signer/keystore/registry.h"
 #include "hsm_signer/keystore/token_pool.h"
 #include "hsm_signer/policy/policy.h"
+#include "hsm_signer/service/approval_desk.h"
 #include "hsm_signer/service/deadlines.h"
 #include "hsm_signer/service/ledger.h"
 #include "hsm_signer/service/nonce_desk.h"
@@ -30,6 +31,7 @@ struct SignAsk {
   std::string payload;
   Form form = Form::request;
   std::uint32_t deadline_ms = 0;  // 0: the default.
+  // Idempotency, on endpoints whose row has a member for it: the same for the same reference.
   std::string reference;
   // Whether there is still somebody to take the answer; asked before a nonce is spent on it. May be
   // empty: yes.
@@ -54,6 +56,7 @@ class Signer {
     keystore::TokenPool& pool;
     Ledger& ledger;
     Deadlines& deadlines;
+    ApprovalDesk& approvals;
     std::chrono::milliseconds deadline;
   };
   explicit Signer(Parts parts) : parts_{parts} {}
@@ -85,12 +88,24 @@ class Signer {
 
   // Takes `ask` and `reply` only where it succeeds; records a refusal otherwise.
   Result<std::unique_ptr<SignTask>> judge(SignAsk& ask, Clock::Steady now, SignReply& reply);
+  // Puts an idempotency member into what moves money, before anybody judges it; so `ask.payload`
+  // may become another. Gives asked_hash() of what was asked where that has no reference; empty:
+  // it is that of `payload`.
+  Result<std::string> make_idempotent(SignAsk& ask, venue::Payload& payload) const;
+  // Of a decision that only wants officers: what they have signed, and with that judged again.
+  Result<Approved> settle(const SignAsk& ask, const venue::Payload& payload,
+                          const keystore::KeyVersion& version, const std::string& asked,
+                          policy::Decision& decision) const;
   // What may have changed while a judged request waited: the log, the key's state, its health, its
   // client, switches.
   Result<void> still_fit(const SignTask& task) const;
   policy::Scene scene() const;
   Clock::Steady deadline_of(const SignAsk& ask, Clock::Steady now) const;
   policy::KeyFacts facts_of(const keystore::KeyVersion& version) const;
+  void approved_was_signed(const Peer& who, const std::string& approval,
+                           const Result<std::uint64_t>& sequence);
+  // An approved one uses the officers' statement first.
+  void release(std::unique_ptr<SignTask> task);
   void enter(std::unique_ptr<SignTask> task);
   void queue(std::unique_ptr<SignTask> task);
   keystore::ClientIndex client_index(uid_t uid);

@@ -100,7 +100,7 @@ Ceiling Ceiling::without_entry() {
 }
 
 Result<Ceilings> Ceilings::load(const std::string& path, Mode mode) {
-  TRY(const Bytes bytes, read_operator_file(path, mode));
+  TRY(const Bytes bytes, read_operator_file(path, owner_of_files(mode)));
   return parse(as_text(bytes), path, mode);
 }
 

@@ -23,7 +23,7 @@
 #include "hsm_signer/base/bytes.h"
 #include "hsm_signer/base/result.h"
 #include "hsm_signer/base/terms.h"
-#include "hsm_signer/token/operator_file.h"
+#include "hsm_signer/token/mode.h"
 #include "hsm_signer/venue/endpoints.h"
 
 namespace hsm::token {

@@ -50,6 +50,22 @@ Result<void> AdminHandler::answer(const std::shared_ptr<Connection>& connection,
       admin_.destroyed(who, ask, reply_to<wire::Done>(connection, frame));
       return {};
     }
+    case Type::list_approvals: {
+      TRY(const wire::ListApprovals ask, wire::decode<wire::ListApprovals>(frame));
+      TRY(const wire::ApprovalList list, admin_.approvals(ask));
+      connection->answer(frame, list);
+      return {};
+    }
+    case Type::submit_approval: {
+      TRY(const wire::SubmitApproval ask, wire::decode<wire::SubmitApproval>(frame));
+      admin_.submit(who, ask, reply_to<wire::ApprovalItem>(connection, frame));
+      return {};
+    }
+    case Type::reject_approval: {
+      TRY(const wire::RejectApproval ask, wire::decode<wire::RejectApproval>(frame));
+      admin_.reject(who, ask, reply_to<wire::Done>(connection, frame));
+      return {};
+    }
     case Type::list_versions: {
       TRY(const wire::ListVersions ask, wire::decode<wire::ListVersions>(frame));
       connection->answer(frame, admin_.list(ask));

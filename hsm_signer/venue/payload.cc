@@ -320,6 +320,20 @@ std::optional<std::string_view> Payload::text_besides(std::string_view name,
   return std::nullopt;
 }
 
+Result<std::string> Payload::with_text(std::string_view name, std::string_view value) const {
+  if (impl_->is_verbatim || find_entry(impl_->entries, name) != nullptr)
+    return fail(Code::internal, "a member that the payload has or may not be given");
+  std::string text = R"({"request":)";
+  append_json_string(impl_->request, text);
+  impl_->append_others(text);
+  text.back() = ',';  // In place of the closing brace.
+  append_json_string(name, text);
+  text.push_back(':');
+  append_json_string(value, text);
+  text.push_back('}');
+  return text;
+}
+
 std::string_view Payload::verbatim() const {
   return impl_->is_verbatim ? impl_->text : std::string_view{};
 }

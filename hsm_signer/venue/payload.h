@@ -57,6 +57,9 @@ class Payload {
   // no such member, or it is no array of strings.
   std::optional<std::string_view> text_besides(std::string_view name,
                                                std::span<const std::string> allowed) const;
+  // The JSON text of this with one more member at its end. internal: it has that member already, or
+  // is verbatim. What comes of it has to be parsed: it may have too many members or be too large.
+  Result<std::string> with_text(std::string_view name, std::string_view value) const;
   // The exact bytes given to parse_verbatim(); empty after parse_request().
   std::string_view verbatim() const;
 

@@ -1,5 +1,5 @@
-// Messages of admin.sock. `statement` carries an officer's statement; a field from the start,
-// demanded by a later release, refused when it is not empty until then.
+// Messages of admin.sock. `statement` carries officers' statement of just this, signed
+// (docs/statements.md): demanded where signer.toml has [officers], refused where it has none.
 #pragma once
 
 #include "hsm_signer/wire/hello.h"
@@ -168,6 +168,9 @@ struct Status {
   std::string problem;  // Of audit or state, empty when both work.
   std::vector<TokenStatus> tokens;
   std::uint64_t turned_away = 0;  // Connections refused on the client socket, since the start.
+  std::string officers;           // Whether administration needs officers' statements, in words.
+  std::string host;               // As statements have to name it; empty where none are looked at.
+  std::uint32_t approvals = 0;    // Requests that wait for officers.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -182,6 +185,99 @@ struct Status {
     visit.optional(9, self.problem);
     visit.optional(10, self.tokens);
     visit.optional(11, self.turned_away);
+    visit.optional(12, self.officers);
+    visit.optional(13, self.host);
+    visit.optional(14, self.approvals);
+  }
+};
+
+// Requests that wait for officers, oldest first; or, with all that is known, the one of that id.
+struct ListApprovals {
+  static constexpr Type kType = Type::list_approvals;
+  std::string id;
+  std::uint32_t offset = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.optional(1, self.id);
+    visit.optional(2, self.offset);
+  }
+};
+
+struct ApprovalItem {
+  std::string id;
+  std::string state;  // "pending", "approved", "releasing"
+  std::string client;
+  std::string key;
+  std::string api_key_id;
+  std::string environment;
+  std::string endpoint;  // Template.
+  std::string rule;
+  std::string group;
+  std::uint32_t need = 0;
+  std::string officers;   // Who has signed, joined by commas.
+  std::string requester;  // The officer behind the client, who never counts.
+  std::string created;    // RFC 3339.
+  std::string expires;
+  std::string remark;  // What the token host said when it did not sign.
+  std::string text;    // What officers sign; only where one was asked for.
+
+  bool operator==(const ApprovalItem&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.id);
+    visit.required(2, self.state);
+    visit.required(3, self.client);
+    visit.required(4, self.key);
+    visit.required(5, self.api_key_id);
+    visit.required(6, self.environment);
+    visit.required(7, self.endpoint);
+    visit.required(8, self.rule);
+    visit.required(9, self.group);
+    visit.required(10, self.need);
+    visit.optional(11, self.officers);
+    visit.optional(12, self.requester);
+    visit.required(13, self.created);
+    visit.required(14, self.expires);
+    visit.optional(15, self.remark);
+    visit.optional(16, self.text);
+  }
+};
+
+struct ApprovalList {
+  std::uint32_t total = 0;
+  std::vector<ApprovalItem> approvals;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.total);
+    visit.optional(2, self.approvals);
+  }
+};
+
+// Adds officers' signatures to one; the answer is an ApprovalItem without its text.
+struct SubmitApproval {
+  static constexpr Type kType = Type::submit_approval;
+  std::string id;
+  std::string bundle;  // Its text and signatures under it.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.id);
+    visit.required(2, self.bundle);
+  }
+};
+
+// It will not be signed; answer Done.
+struct RejectApproval {
+  static constexpr Type kType = Type::reject_approval;
+  std::string id;
+  std::string reason;  // 1 to 200 printable ASCII characters.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.id);
+    visit.required(2, self.reason);
   }
 };
 

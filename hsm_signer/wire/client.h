@@ -13,7 +13,7 @@ struct SignRequest {
   std::string key;
   std::string payload;
   std::uint32_t deadline_ms = 0;  // 0: the signer's default.
-  std::string reference;          // Idempotency; refused as not supported yet.
+  std::string reference;  // Idempotency, on endpoints that have a member for it; else refused.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {

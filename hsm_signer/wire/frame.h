@@ -51,6 +51,9 @@ enum class Type : std::uint8_t {
   lease = 0x2a,
   list_switches = 0x2b,
   panic = 0x2c,
+  list_approvals = 0x30,
+  submit_approval = 0x31,
+  reject_approval = 0x32,
   // <token>.sock
   info = 0x40,
   mac = 0x41,

@@ -25,6 +25,7 @@ struct Failure {
   std::string sentence;
   std::uint32_t retry_after_ms = 0;
   std::uint64_t ck_rv = 0;  // From hsm-tokend to hsm-signerd only, for its log.
+  std::string approval;     // With approval_required: the id of what waits for officers.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -32,6 +33,7 @@ struct Failure {
     visit.required(2, self.sentence);
     visit.optional(3, self.retry_after_ms);
     visit.optional(4, self.ck_rv);
+    visit.optional(5, self.approval);
   }
 };
 

@@ -50,6 +50,9 @@ void for_each_message(Visit&& visit) {
   both.template operator()<SetLease, LeaseSet>(Type::lease, "lease");
   both.template operator()<ListSwitches, SwitchList>(Type::list_switches, "list_switches");
   both.template operator()<Panic, Panicked>(Type::panic, "panic");
+  both.template operator()<ListApprovals, ApprovalList>(Type::list_approvals, "list_approvals");
+  both.template operator()<SubmitApproval, ApprovalItem>(Type::submit_approval, "submit_approval");
+  both.template operator()<RejectApproval, Done>(Type::reject_approval, "reject_approval");
   both.template operator()<InfoQuery, Info>(Type::info, "info");
   both.template operator()<MacRequest, MacAnswer>(Type::mac, "mac");
   both.template operator()<ListObjects, ObjectList>(Type::list, "list");

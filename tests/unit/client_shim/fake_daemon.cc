@@ -93,7 +93,8 @@ bool FakeDaemon::answer(const wire::FrameView& frame, Bytes& out) {
     const wire::Hello hello{.program = "fake/1"};
     return wire::encode(out, wire::answer_to(frame.type()), frame.id(), hello).has_value();
   }
-  const wire::Failure failure{.code = "protocol_error", .sentence = "not listed for this socket"};
+  const wire::Failure failure{
+      .code = "protocol_error", .sentence = "not listed for this socket", .approval = {}};
   return wire::encode(out, frame.id(), failure).has_value();
 }
 

@@ -42,6 +42,42 @@ TEST(SignerConfig, TakesRelativePathsFromItsOwnDirectory) {
   EXPECT_EQ(config->mode, SignerConfig::Mode::development);
 }
 
+constexpr std::string_view kOfficers = R"([officers]
+file = "allowed_officers"
+group = "officers"
+need = 2
+[[token]]
+)";
+
+TEST(SignerConfig, NamesOfficersOnlyWhenTold) {
+  EXPECT_FALSE(SignerConfig::parse(kGood, "s.toml")->officers.has_value());
+  const auto config =
+      SignerConfig::parse(with("[[token]]\n", kOfficers), "/etc/hsm-signer/signer.toml");
+  ASSERT_THAT(config, Succeeds());
+  ASSERT_TRUE(config->officers.has_value());
+  EXPECT_EQ(config->officers->file, "/etc/hsm-signer/allowed_officers");
+  EXPECT_EQ(config->officers->group, "officers");
+  EXPECT_EQ(config->officers->need, 2U);
+}
+
+TEST(SignerConfig, RefusesOfficersThatCouldNotBeAsked) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"file = \"allowed_officers\"\n", "missing key: file"},
+      {"\"allowed_officers\"", "must name a file"},
+      {"group = \"officers\"\n", "missing key: group"},
+      {"\"officers\"", "must match"},
+      {"need = 2\n", "missing key: need"},
+      {"need = 2", "out of range"},
+  };
+  for (const auto& [from, says] : rows) {
+    std::string text = with("[[token]]\n", kOfficers);
+    const bool whole_line = std::string_view{from}.ends_with('\n');
+    const std::string to = whole_line ? "" : *from == '"' ? "\"\"" : "need = 9";
+    text.replace(text.find(from), std::string_view{from}.size(), to);
+    EXPECT_THAT(SignerConfig::parse(text, "s.toml"), ErrorIs(Code::usage, HasSubstr(says))) << from;
+  }
+}
+
 TEST(SignerConfig, IsProductionUnlessItSaysOtherwise) {
   const auto config = SignerConfig::parse(with("mode = \"development\"\n", ""), "s.toml");
   ASSERT_THAT(config, Succeeds());

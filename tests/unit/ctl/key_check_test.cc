@@ -321,7 +321,9 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
                       .connections = 1,
                       .keys = 1,
                       .problem = {},
-                      .tokens = {}};
+                      .tokens = {},
+                      .officers = {},
+                      .host = {}};
   answer.tokens.push_back({.token = "dev", .workers = 0, .configured = 2, .problem = "wrong PIN"});
   admin->on<wire::StatusQuery, wire::Status>(
       Type::status, [&](const wire::StatusQuery&) { return Result<wire::Status>{answer}; });
@@ -334,7 +336,8 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
   EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
                      R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
                      R"("turned_away":0,"keys":1,)"
-                     R"("problem":"","tokens":[{"token":"dev","running":false,"workers":0,)"
+                     R"("problem":"","officers":"","host":"","approvals":0,)"
+                     R"("tokens":[{"token":"dev","running":false,"workers":0,)"
                      R"("configured":2,"problem":"wrong PIN"}],"switches":[]})"
                      "\n");
   answer.tokens[0] = {.token = "dev", .workers = 2, .configured = 2, .problem = {}};

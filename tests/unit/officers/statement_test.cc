@@ -56,8 +56,7 @@ Statement least(Verb verb) {
     statement.environment = "sandbox";
   }
   if (verb == Verb::approve || verb == Verb::client_add) statement.client = "treasury";
-  if (verb == Verb::approve || verb == Verb::client_add || verb == Verb::policy)
-    statement.policy_serial = 3;
+  if (verb == Verb::client_add || verb == Verb::policy) statement.policy_serial = 3;
   switch (verb) {
     case Verb::approve:
       statement.payload = R"({"request":"/v1/heartbeat"})";
@@ -125,6 +124,39 @@ TEST(Statement, OfEveryVerbIsReadAsItWasWritten) {
   EXPECT_EQ(read(*of_a_key.to_text()), of_a_key);
 }
 
+TEST(Statement, ApprovesByAPolicyThatHasNoSerial) {
+  Statement statement = withdrawal();
+  statement.policy_serial = 0;
+  EXPECT_EQ(read(*statement.to_text()), statement);
+}
+
+TEST(Statement, SaysWhatIsExpectedOrIsRefusedByTheLine) {
+  Statement expected = withdrawal();
+  expected.id.clear();
+  expected.requester.clear();
+  expected.expires = {};
+  EXPECT_THAT(check_says(withdrawal(), expected), Succeeds()) << "these are theirs to say";
+  const std::tuple<const char*, std::function<void(Statement&)>> rows[] = {
+      {"another verb than approve", [](Statement& s) { s.verb = Verb::thaw; }},
+      {"another host than signer-1", [](Statement& s) { s.host = "signer-2"; }},
+      {"another key than desk-a.funds", [](Statement& s) { s.key = "desk-a.trade"; }},
+      {"another api-key-id than account-AbC123", [](Statement& s) { s.api_key_id = "account-2"; }},
+      {"another environment than production", [](Statement& s) { s.environment = "sandbox"; }},
+      {"another client than treasury", [](Statement& s) { s.client = "mm-bot"; }},
+      {"another payload", [](Statement& s) { s.payload = R"({"request":"/v1/heartbeat"})"; }},
+      {"another policy-serial than 12", [](Statement& s) { s.policy_serial = 13; }},
+      {"another policy-serial than 12", [](Statement& s) { s.policy_serial = 0; }},
+      {"another token than desk", [](Statement& s) { s.arguments["token"] = "spare"; }},
+      {"another token than desk", [](Statement& s) { s.arguments.clear(); }},
+      {"another name", [](Statement& s) { s.arguments["name"] = "desk-a"; }},
+  };
+  for (const auto& [says, change] : rows) {
+    Statement other = withdrawal();
+    change(other);
+    EXPECT_THAT(check_says(other, expected), ErrorIs(Code::denied, HasSubstr(says)));
+  }
+}
+
 TEST(Statement, NeedsEachOfItsLines) {
   for (const Verb verb : kEveryVerb) {
     const std::string text = *least(verb).to_text();
@@ -144,6 +176,7 @@ TEST(Statement, HasNoLineOfAnotherVerb) {
       for (std::string line; std::getline(lines, line);) {
         const std::string member = line.substr(0, line.find(": ") + 2);
         if (own.find("\n" + member) != std::string::npos || own.starts_with(line)) continue;
+        if (verb == Verb::approve && member == "policy-serial: ") continue;  // It may have it.
         for (std::size_t at = 0; at <= own.size(); at = own.find('\n', at) + 1) {
           std::string more = own;
           EXPECT_THAT(Statement::parse(more.insert(at, line + "\n")),
@@ -273,7 +306,10 @@ TEST(Statement, IsNotWrittenWhereItCouldNotBeRead) {
       {"id", [](Statement& s) { s.id = "r\nverb: thaw"; }},
       {"client", [](Statement& s) { s.client.clear(); }},
       {"payload", [](Statement& s) { s.payload += "\n"; }},
-      {"policy-serial", [](Statement& s) { s.policy_serial = 0; }},
+      {"policy-serial",
+       [](Statement& s) {
+         s = {.verb = Verb::policy, .host = "a", .id = "b", .expires = s.expires};
+       }},
       {"token", [](Statement& s) { s.arguments.clear(); }},
       {"arg-version", [](Statement& s) { s.arguments.emplace("version", "1"); }},
       {"argument", [](Statement& s) { s.arguments.emplace("other", "1"); }},

@@ -64,6 +64,14 @@ TEST(PolicyFile, FindsClientsByUidAndWhereNamedByGid) {
   EXPECT_EQ(rules.client_of(1002, 2001), nullptr);
 }
 
+TEST(PolicyFile, NamesThePersonBehindAClientWhereTold) {
+  EXPECT_EQ(parse(std::string{"version = 1\n"}.append(kClient))->clients()[0].officer, "");
+  EXPECT_EQ(parse(std::string{"version = 1\n"}.append(kClient).append("officer = \"alice\"\n"))
+                ->clients()[0]
+                .officer,
+            "alice");
+}
+
 TEST(PolicyFile, MayBeEmptyAndThenKnowsNobody) {
   const Result<Rules> rules = parse("version = 1");
   ASSERT_THAT(rules, Succeeds());
@@ -113,6 +121,8 @@ TEST(PolicyFile, RefusesClientsThatAreNobodyInParticular) {
            Refused{"name = \"a\"\nuid = \"1000\"\nunit = \"bot.service\"", "5:8",
                    "not supported yet"},
            Refused{"name = \"a\"\nuid = \"1000\"\nuidd = \"1\"", "5:", "unknown key"},
+           Refused{"name = \"a\"\nuid = \"1000\"\nofficer = \"\"", "5:11", "officer's name"},
+           Refused{"name = \"a\"\nuid = \"1000\"\nofficer = \"Alice\"", "5:11", "officer's name"},
        })
     EXPECT_THAT(
         parse_client(row.lines),

@@ -122,8 +122,9 @@ TEST_F(TokenPoolTest, PassesTheWorkersErrorOn) {
   io_.poll();
   ASSERT_EQ(host_.read(), wire::Type::mac);
   Bytes out;
-  host_.send(static_cast<wire::Type>(0x7f), host_.last_id(),
-             wire::Failure{.code = "approval_required", .sentence = "two officers"});
+  host_.send(
+      static_cast<wire::Type>(0x7f), host_.last_id(),
+      wire::Failure{.code = "approval_required", .sentence = "two officers", .approval = {}});
   run_until([&] { return story->finished == 1; });
   EXPECT_THAT(story->answer, ErrorIs(Code::approval_required, HasSubstr("two officers")));
 }

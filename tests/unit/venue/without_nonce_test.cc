@@ -42,6 +42,24 @@ TEST(WithoutNonce, IsTheSameForARequestAndForWhatIsSignedOfIt) {
                             R"("memo":"\u2028\u00fc","n":null})");
 }
 
+TEST(WithText, AddsAMemberAtTheEndThatItsParserReads) {
+  const auto request =
+      Payload::parse_request(R"({"nonce":1,"request":"/v2/withdraw/bitcoin/btc","a":[1,{"b":2}]})");
+  ASSERT_THAT(request, Succeeds());
+  const auto text = request->with_text("clientTransferId", "a\"b");
+  ASSERT_THAT(text, Succeeds());
+  EXPECT_EQ(*text,
+            R"({"request":"/v2/withdraw/bitcoin/btc","a":[1,{"b":2}],"clientTransferId":"a\"b"})");
+  EXPECT_EQ(Payload::parse_request(*text)->member("clientTransferId")->text, "a\"b");
+}
+
+TEST(WithText, RefusesAMemberThatIsThereAndBytesThatAreToBeSignedAsTheyAre) {
+  const auto request = Payload::parse_request(R"({"request":"/v1/balances","account":"a"})");
+  EXPECT_THAT(request->with_text("account", "b"), ErrorIs(Code::internal));
+  const auto verbatim = Payload::parse_verbatim(R"({"request":"/v1/balances","nonce":1})");
+  EXPECT_THAT(verbatim->with_text("account", "b"), ErrorIs(Code::internal));
+}
+
 TEST(WithoutNonce, TellsOtherOrdersAndOtherTokensApart) {
   const char* const texts[] = {R"({"request":"/v1/balances","nonce":1,"a":1,"b":2})",
                                R"({"request":"/v1/balances","nonce":1,"b":2,"a":1})",

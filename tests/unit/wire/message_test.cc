@@ -58,7 +58,7 @@ void expect_back(const AnyMessage& message, const Bytes& frame, const std::strin
 }
 
 TEST(Message, EachComesBackAsItWasSent) {
-  EXPECT_EQ(every_message().size(), 65u);
+  EXPECT_EQ(every_message().size(), 71u);
   for (const AnyMessage& message : every_message()) {
     SCOPED_TRACE(message.name);
     expect_back(message, message.required_only, message.required_only_dump);
@@ -177,19 +177,25 @@ TEST(Message, FailureCarriesEachCodeThereAndBack) {
                       .what = "what",
                       .detail = "detail",
                       .ck_rv = 0xa0,
-                      .retry_after_ms = 250};
+                      .retry_after_ms = 250,
+                      .approval = "a-1"};
     const Error back = to_error(to_failure(error));
     EXPECT_EQ(back.code, error.code);
     EXPECT_EQ(back.sentence(), "what: detail");
     EXPECT_EQ(back.retry_after_ms, 250u);
     EXPECT_EQ(back.ck_rv, 0xa0u);
+    EXPECT_EQ(back.approval, "a-1");
   }
 }
 
 TEST(Message, AnUnknownErrorCodeIsInternal) {
-  EXPECT_EQ(
-      to_error({.code = "no_such_code", .sentence = "s", .retry_after_ms = 0, .ck_rv = 0}).code,
-      Code::internal);
+  EXPECT_EQ(to_error({.code = "no_such_code",
+                      .sentence = "s",
+                      .retry_after_ms = 0,
+                      .ck_rv = 0,
+                      .approval = {}})
+                .code,
+            Code::internal);
 }
 
 // ---- Lists ----
