@@ -23,9 +23,10 @@ Result<Answer> admin_call(client::Client& admin, wire::Type type, const Message&
   }
 }
 
+// `statement`: of officers, where signer.toml names some; or empty.
 inline Result<void> change_version(client::Client& admin, wire::Type type, const std::string& key,
-                                   std::uint32_t version) {
-  const wire::KeyVersionRef ref{.key = key, .version = version, .statement = {}};
+                                   std::uint32_t version, const std::string& statement = {}) {
+  const wire::KeyVersionRef ref{.key = key, .version = version, .statement = statement};
   TRY_VOID(admin_call<wire::Done>(admin, type, ref));
   return {};
 }
@@ -34,7 +35,10 @@ inline Result<void> change_version(client::Client& admin, wire::Type type, const
 Result<std::vector<wire::VersionItem>> list_versions(client::Client& admin, const std::string& key);
 
 // Retires the version at the signer, destroys its object in the token, registers it as destroyed.
-Result<void> destroy_version(Context& context, client::Client& admin,
-                             const wire::VersionItem& item);
+Result<void> destroy_version(Context& context, client::Client& admin, const wire::VersionItem& item,
+                             const std::string& statement = {});
+
+// The file that --statement names, whole; nothing where none was named.
+Result<std::string> read_statement(const std::string& path);
 
 }  // namespace hsm::ctl

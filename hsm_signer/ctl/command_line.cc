@@ -1,45 +1,14 @@
 #include "hsm_signer/ctl/command_line.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <ostream>
 
 #include "hsm_signer/base/result.h"
+#include "hsm_signer/ctl/commands.h"
 #include "hsm_signer/ctl/secret.h"
-#include "hsm_signer/ctl/verbs.h"
 
 namespace hsm::ctl {
-namespace {
-
-constexpr std::size_t kMostEdits = 2;
-
-// Everything that options are read into, and the verb that was chosen.
-struct Commands {
-  Globals globals;
-  SignOptions sign;
-  SignOptions explain;
-  WrapOptions wrap;
-  ImportOptions import;
-  KeyOptions key;
-  InitOptions init;
-  PolicyOptions policy;
-  VerifyOptions verify;
-  SwitchOptions switches;
-  PanicOptions panic;
-  std::function<Result<void>(Context&)> chosen;
-
-  template <class Options>
-  void choose(CLI::App& app, Result<void> (*verb)(Context&, const Options&), Options& options) {
-    app.callback([this, verb, &options] {
-      chosen = [verb, &options](Context& context) { return verb(context, options); };
-    });
-  }
-  void choose(CLI::App& app, Result<void> (*verb)(Context&)) {
-    app.callback([this, verb] { chosen = verb; });
-  }
-};
 
 CLI::App& add(CLI::App& parent, const std::string& verb, const std::string& what,
               const std::string& example) {
@@ -47,6 +16,10 @@ CLI::App& add(CLI::App& parent, const std::string& verb, const std::string& what
   app.footer("Example: hsm-signerctl " + example);
   return app;
 }
+
+namespace {
+
+constexpr std::size_t kMostEdits = 2;
 
 void add_globals(CLI::App& app, Globals& globals) {
   app.add_option("--dir", globals.dir,
@@ -93,6 +66,7 @@ void add_import(CLI::App& key, Commands& commands) {
   app.add_option("--secret-file", import.secret_file,
                  "Read the secret here ('-': standard input) instead of asking for it");
   app.add_option("--blob", import.blob, "What 'wrap' made, instead of a secret");
+  app.add_option("--statement", import.statement, "Officers' statement, where they are asked");
   commands.choose(app, &ctl::key_import, import);
 }
 
@@ -113,12 +87,21 @@ void add_key_verbs(CLI::App& app, Commands& commands) {
   check.add_flag("--yes", options.yes,
                  "With --mend: also destroy objects that the registry does not know, for ever");
   commands.choose(check, &ctl::key_check, options);
+  CLI::App& activate = add(key, "activate", "Let a staged version sign",
+                           "key activate desk-a.trade --statement activate.statement");
+  activate.add_option("NAME", options.name)->required();
+  activate.add_option("--version", options.version, "Which version, where several are staged")
+      ->check(CLI::PositiveNumber);
+  activate.add_option("--statement", options.statement,
+                      "Officers' statement, where they are asked");
+  commands.choose(activate, &ctl::key_activate, options);
   CLI::App& destroy = add(key, "destroy", "Destroy a key in its token, for ever",
                           "key destroy desk-a.trade --version 1");
   destroy.add_option("NAME", options.name)->required();
   destroy.add_option("--version", options.version, "Which version, where there are several")
       ->check(CLI::PositiveNumber);
   destroy.add_flag("--yes", options.yes, "Do not ask");
+  destroy.add_option("--statement", options.statement, "Officers' statement, where they are asked");
   commands.choose(destroy, &ctl::key_destroy, options);
 }
 
@@ -266,6 +249,8 @@ void build(CLI::App& app, Commands& commands) {
   add_request_verbs(app, commands);
   add_policy_verbs(app, commands);
   add_incident_verbs(app, commands);
+  add_approval_verbs(app, commands);
+  add_statement_verbs(app, commands);
   add_audit_verbs(app, commands);
 }
 
@@ -348,6 +333,7 @@ int report(const Error& error, bool json, std::ostream& out, std::ostream& err) 
   Json inner;
   inner.text("code", name(error.code)).text("message", error.sentence());
   if (error.retry_after_ms != 0) inner.number("retry_after_ms", error.retry_after_ms);
+  if (!error.approval.empty()) inner.text("approval", error.approval);
   out << Json{}.raw("error", inner.done()).done() << std::endl;
   return exit_status(error.code);
 }

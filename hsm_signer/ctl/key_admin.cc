@@ -1,11 +1,10 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "hsm_signer/base/terms.h"
 #include "hsm_signer/ctl/admin_call.h"
+#include "hsm_signer/ctl/confirm.h"
 #include "hsm_signer/ctl/verbs.h"
+#include "hsm_signer/officers/bundle.h"
 #include "hsm_signer/wire/token.h"
 
 namespace hsm::ctl {
@@ -54,19 +53,6 @@ Json versions_json(const std::vector<wire::VersionItem>& versions) {
   return json;
 }
 
-// Only "yes" is yes. Without a terminal nobody can be asked, so --yes must say it.
-Result<void> confirm(const std::string& question) {
-  const OwnedFd terminal{::open("/dev/tty", O_RDWR | O_CLOEXEC)};
-  if (::isatty(STDIN_FILENO) == 0 || !terminal.valid())
-    return fail(Code::usage, "there is no terminal to ask on", "add --yes if you are sure");
-  TRY_VOID(write_all(terminal.get(), as_bytes(question + " Type yes: "), Code::usage, "terminal"));
-  std::string line(16, '\0');
-  const ssize_t got = ::read(terminal.get(), line.data(), line.size());
-  line.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  if (line == "yes\n") return {};
-  return fail(Code::usage, "nothing was destroyed");
-}
-
 Result<std::vector<wire::VersionItem>> versions_to_destroy(client::Client& admin,
                                                            const KeyOptions& options) {
   TRY(std::vector<wire::VersionItem> versions, list_versions(admin, options.name));
@@ -87,16 +73,16 @@ Result<std::vector<wire::VersionItem>> versions_to_destroy(client::Client& admin
 
 // Retired at the signer first: all workers forget it before it goes (PKCS #11 says nothing about
 // handles of destroyed objects in use).
-Result<void> destroy_version(Context& context, client::Client& admin,
-                             const wire::VersionItem& item) {
+Result<void> destroy_version(Context& context, client::Client& admin, const wire::VersionItem& item,
+                             const std::string& statement) {
   TRY(const TokenConfig token, context.token(item.token));
   // First of all: a key that cannot be destroyed now is not to be taken out of use.
   TRY(client::Client token_admin, context.token_admin(token));
   if (item.state != name(VersionState::retired))
-    TRY_VOID(change_version(admin, wire::Type::forget_key, item.key, item.version));
+    TRY_VOID(change_version(admin, wire::Type::forget_key, item.key, item.version, statement));
   const wire::ObjectRef ref{.label = key_label(item.key, item.version), .cka_id = item.cka_id};
   TRY_VOID(token_admin.call<wire::Done>(wire::Type::destroy, ref));
-  return change_version(admin, wire::Type::destroyed_key, item.key, item.version);
+  return change_version(admin, wire::Type::destroyed_key, item.key, item.version, statement);
 }
 
 Result<std::vector<wire::VersionItem>> list_versions(client::Client& admin,
@@ -134,18 +120,47 @@ Result<void> key_show(Context& context, const KeyOptions& options) {
   return {};
 }
 
+Result<std::string> read_statement(const std::string& path) {
+  if (path.empty()) return std::string{};
+  return read_input(path, officers::kBundleLimit);
+}
+
+Result<void> key_activate(Context& context, const KeyOptions& options) {
+  if (!is_name(options.name))
+    return fail(Code::usage, "a key name must match [a-z0-9][a-z0-9._-]{0,31}");
+  TRY(const std::string statement, read_statement(options.statement));
+  TRY(client::Client admin, context.admin());
+  TRY(std::vector<wire::VersionItem> versions, list_versions(admin, options.name));
+  std::erase_if(versions, [&](const wire::VersionItem& item) {
+    return options.version == 0 ? item.state != name(VersionState::staged)
+                                : item.version != options.version;
+  });
+  if (versions.size() != 1)
+    return fail(Code::usage, "name one staged version with --version",
+                options.name + " has " + std::to_string(versions.size()) +
+                    " such; see hsm-signerctl key list");
+  const wire::VersionItem& item = versions.front();
+  TRY_VOID(change_version(admin, wire::Type::activate_key, item.key, item.version, statement));
+  Json json;
+  json.text("key", item.key).number("version", item.version).text("state", "active");
+  context.answer(json, key_label(item.key, item.version) + " is active\n");
+  return {};
+}
+
 Result<void> key_destroy(Context& context, const KeyOptions& options) {
   if (!is_name(options.name))
     return fail(Code::usage, "a key name must match [a-z0-9][a-z0-9._-]{0,31}");
+  TRY(const std::string statement, read_statement(options.statement));
   TRY(client::Client admin, context.admin());
   TRY(const std::vector<wire::VersionItem> versions, versions_to_destroy(admin, options));
   std::string labels;
   for (const wire::VersionItem& item : versions)
     labels.append(labels.empty() ? "" : ", ").append(key_label(item.key, item.version));
-  if (!options.yes) TRY_VOID(confirm("Destroy " + labels + " in the token, for ever?"));
+  if (!options.yes)
+    TRY_VOID(confirm("Destroy " + labels + " in the token, for ever?", "nothing was destroyed"));
   std::vector<std::string> destroyed;
   for (const wire::VersionItem& item : versions) {
-    TRY_VOID(destroy_version(context, admin, item));
+    TRY_VOID(destroy_version(context, admin, item, statement));
     Json json;
     json.text("key", item.key).number("version", item.version);
     destroyed.push_back(json.done());

@@ -86,11 +86,14 @@ Error unfinished(const ImportOptions& options, const wire::Registered& version, 
   return why;
 }
 
-// Who decrypted the secret: "token" or "host".
-Result<std::string> import_and_activate(client::Client& admin, client::Client& token,
-                                        const ImportOptions& options,
-                                        const wire::Registered& version,
-                                        const wire::WrappedKey& blob) {
+struct Brought {
+  std::string decrypted_by;  // "token" or "host"
+  bool active = false;       // Else it waits for officers' statement.
+};
+
+Result<Brought> import_and_activate(client::Client& admin, client::Client& token,
+                                    const ImportOptions& options, const wire::Registered& version,
+                                    const wire::WrappedKey& blob) {
   const wire::Import ask{.label = version.label, .cka_id = version.cka_id, .blob = blob.encode()};
   const auto imported = token.call<wire::Imported>(ask);
   // While the connection stands, the token host has said no; when it is gone, nobody knows.
@@ -105,8 +108,10 @@ Result<std::string> import_and_activate(client::Client& admin, client::Client& t
   }
   const auto activated =
       change_version(admin, wire::Type::activate_key, options.name, version.version);
-  if (!activated) return fail(unfinished(options, version, activated.error()));
-  return imported->decrypted_by;
+  // Officers state an import and an activation apart: the number of a version is known only now.
+  const bool waits = !activated && activated.error().code == Code::approval_required;
+  if (!activated && !waits) return fail(unfinished(options, version, activated.error()));
+  return Brought{imported->decrypted_by, activated.has_value()};
 }
 
 }  // namespace
@@ -117,6 +122,7 @@ Result<void> key_import(Context& context, const ImportOptions& options) {
     return fail(Code::usage, "give either --blob or --secret-file");
   TRY(const TokenConfig token, context.token(options.token));
   TRY(wire::RegisterKey ask, registration(options, token));
+  TRY(ask.statement, read_statement(options.statement));
   // Asked first, so that nobody types a secret for a signer that is not there.
   TRY_VOID(context.admin());
   TRY(const wire::WrappedKey blob, wrapped_secret(context, options, token));
@@ -125,8 +131,8 @@ Result<void> key_import(Context& context, const ImportOptions& options) {
   TRY(client::Client token_admin, context.token_admin(token));
   TRY(const wire::Registered version,
       admin_call<wire::Registered>(admin, wire::Type::register_key, ask));
-  TRY(const std::string by, import_and_activate(admin, token_admin, options, version, blob));
-  if (by == "host")
+  TRY(const Brought brought, import_and_activate(admin, token_admin, options, version, blob));
+  if (brought.decrypted_by == "host")
     context.note(
         "this token cannot unwrap: hsm-tokend decrypted the secret and had it in its memory "
         "for an instant");
@@ -138,10 +144,15 @@ Result<void> key_import(Context& context, const ImportOptions& options) {
       .text("token", token.name.value)
       .text("wrap_key", wire::fingerprint_text(blob.wrap_key))
       .text("key_check", hex_encode(blob.key_check))
-      .text("decrypted_by", by)
-      .text("state", "active");
+      .text("decrypted_by", brought.decrypted_by)
+      .text("state", brought.active ? "active" : "staged");
+  const std::string next =
+      "; officers have to state its activation: hsm-signerctl statement make "
+      "activate, then key activate " +
+      options.name + " --statement FILE";
   context.answer(json, "key \"" + options.name + "\" version " + std::to_string(version.version) +
-                           " is active (key check " + hex_encode(blob.key_check) + ")\n");
+                           (brought.active ? " is active" : " is staged") + " (key check " +
+                           hex_encode(blob.key_check) + ")" + (brought.active ? "" : next) + "\n");
   return {};
 }
 

@@ -59,6 +59,7 @@ struct ImportOptions {
   std::string token;        // Empty: the only one.
   std::string secret_file;  // Empty: prompt.
   std::string blob;         // Instead of a secret.
+  std::string statement;    // File: officers' statement of the import; empty: none.
 };
 Result<void> key_import(Context& context, const ImportOptions& options);
 
@@ -66,14 +67,45 @@ Result<void> key_import(Context& context, const ImportOptions& options);
 struct KeyOptions {
   std::string name;  // Empty: all.
   std::uint32_t version = 0;
-  bool yes = false;   // destroy: do not ask. check: mend may destroy objects too.
-  bool mend = false;  // check: repair what is found.
+  bool yes = false;         // destroy: do not ask. check: mend may destroy objects too.
+  bool mend = false;        // check: repair what is found.
+  std::string statement{};  // activate, destroy: file with the officers' statement; empty: none.
 };
 Result<void> key_list(Context& context, const KeyOptions& options);
 Result<void> key_show(Context& context, const KeyOptions& options);
+Result<void> key_activate(Context& context, const KeyOptions& options);
 Result<void> key_destroy(Context& context, const KeyOptions& options);
 // key_check.cc
 Result<void> key_check(Context& context, const KeyOptions& options);
+
+// approvals.cc
+struct ApprovalOptions {
+  std::string what;  // Id; sign: or a file.
+  std::string file;  // submit: text and signatures; "-" is standard input.
+  std::string reason{};
+  std::string key{};     // sign: the officer's key, as ssh-keygen -f takes it.
+  std::string output{};  // sign of a file: where it goes; empty: back into the file.
+  bool text = false;     // show: what is signed, and nothing else.
+  bool yes = false;      // sign: do not ask.
+};
+Result<void> approvals_list(Context& context);
+Result<void> approvals_show(Context& context, const ApprovalOptions& options);
+Result<void> approvals_sign(Context& context, const ApprovalOptions& options);
+Result<void> approvals_submit(Context& context, const ApprovalOptions& options);
+Result<void> approvals_reject(Context& context, const ApprovalOptions& options);
+
+// statement.cc: what a statement of that verb has, as docs/statements.md names it; empty: no line.
+struct StatementOptions {
+  std::string verb;  // show, submit: the file.
+  std::string host, id, requester, key, api_key, environment, client;
+  std::uint64_t serial = 0;
+  std::string before, mark, name, roles, scope, sha256, token, uid, version;
+  std::string within = "1h";
+  std::string output;
+};
+Result<void> statement_make(Context& context, const StatementOptions& options);
+Result<void> statement_show(Context& context, const StatementOptions& options);
+Result<void> statement_submit(Context& context, const StatementOptions& options);
 
 // init.cc, up.cc, status.cc: a development directory and its daemons.
 struct InitOptions {
