@@ -31,9 +31,14 @@ inline constexpr gid_t kOverflowGid = 65534;
 struct Resolver {
   std::function<std::optional<uid_t>(const std::string&)> user;
   std::function<std::optional<gid_t>(const std::string&)> group;
+  // Stands behind "there is no user NAME"; may be empty.
+  std::function<std::string()> remark{};
 };
-// getpwnam_r(3) and getgrnam_r(3).
+// getpwnam_r(3) and getgrnam_r(3): whatever nsswitch.conf(5) names is asked.
 Resolver system_resolver();
+// The files alone, which stand in for /etc/passwd and /etc/group in tests; read when the first name
+// is looked up. For a process that has given up what another source of names would need.
+Resolver files_resolver(std::string passwd = "/etc/passwd", std::string group = "/etc/group");
 
 // Rows of venue::endpoints(), by index.
 inline constexpr std::size_t kEndpointLimit = 256;

@@ -177,6 +177,16 @@ void Usage::take(const Rules& rules, const Rule& rule, const Charge& charge, boo
   }
 }
 
+void Usage::follow(const Rules& before, const Rules& after) {
+  for (const Rule& rule : before.rules()) {
+    const auto stays =
+        std::find_if(after.rules().begin(), after.rules().end(), [&](const Rule& one) {
+          return one.name == rule.name && one.conditions.rate == rule.conditions.rate;
+        });
+    if (stays == after.rules().end()) buckets_.erase(rule.name);
+  }
+}
+
 void Usage::give_back(const Rules& rules, const Rule& rule, const Charge& charge, Clock::Wall at) {
   for (const WindowLimit& window : rule.conditions.windows)
     each_series(rules, rule, window, charge, [&](const Meter& meter, Decimal adds) {

@@ -50,6 +50,10 @@ class Usage {
   void replay(const Rules& rules, std::string_view rule, std::string_view client,
               const Charge& charge, Clock::Wall at);
 
+  // Another policy takes over. Windows go on by what they count. A rate that is not as it was, or
+  // that is gone, begins with a whole burst.
+  void follow(const Rules& before, const Rules& after);
+
   std::size_t meters() const { return meters_.size(); }
 
  private:

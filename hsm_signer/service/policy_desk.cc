@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hsm_signer/policy/succession.h"
+
 namespace hsm::service {
 namespace {
 
@@ -79,6 +81,13 @@ policy::Scene PolicyDesk::scene(std::string_view approved_rule) {
           .counted = counted(),
           .steady = clock_.steady(),
           .approved_rule = approved_rule};
+}
+
+std::vector<std::string> PolicyDesk::replace(std::shared_ptr<const policy::Rules> rules) {
+  std::vector<std::string> begun = policy::windows_begun(*rules_, *rules);
+  usage_.follow(*rules_, *rules);
+  rules_ = std::move(rules);
+  return begun;
 }
 
 Clock::Wall PolicyDesk::take(const policy::Decision& decision, venue::Class cls) {

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "hsm_signer/audit/record.h"
 #include "hsm_signer/base/os.h"
@@ -22,6 +24,10 @@ class PolicyDesk {
   // one keeps rules() too.
   policy::Scene scene(std::string_view approved_rule = {});
   const std::shared_ptr<const policy::Rules>& rules() const { return rules_; }
+
+  // Other rules are in force from now on; requests that were let in keep theirs. Windows go on by
+  // what they count, references stay. Gives the windows that begin anew (policy/succession.h).
+  std::vector<std::string> replace(std::shared_ptr<const policy::Rules> rules);
 
   // The request is let in: its windows count it. Gives the instant, for give_back().
   Clock::Wall take(const policy::Decision& decision, venue::Class cls);

@@ -15,13 +15,14 @@ using ::testing::HasSubstr;
 
 constexpr policy::Who kBot{.uid = 7, .gid = 7};
 
-std::shared_ptr<const policy::Rules> rules() {
+std::shared_ptr<const policy::Rules> rules(const std::string& called = "ten an hour",
+                                           const std::string& most = "10") {
   policy::Resolver users;
   users.user = [](const std::string& name) -> std::optional<uid_t> {
     return name == "bot" ? 7 : 8;
   };
   users.group = [](const std::string&) -> std::optional<gid_t> { return std::nullopt; };
-  auto parsed = policy::Rules::parse(R"(version = 1
+  std::string text = R"(version = 1
 [[client]]
 name = "bot"
 uid = "bot"
@@ -36,8 +37,10 @@ key = "k"
 allow = ["/v1/order/new", "class:read"]
 sides = ["buy"]
 window = [ { per = "1h", max_amount = { btcusd = "10" }, max_notional = { usd = "1000" } } ]
-)",
-                                     "policy.toml", users);
+)";
+  text.replace(text.find("ten an hour"), 11, called);
+  text.replace(text.find("\"10\""), 4, '"' + most + '"');
+  auto parsed = policy::Rules::parse(text, "policy.toml", users);
   return std::make_shared<const policy::Rules>(*std::move(parsed));
 }
 
@@ -161,6 +164,27 @@ TEST_F(PolicyDeskTest, GivesBackWhatItTook) {
   clock_.advance(minutes{5});
   desk->give_back(*desk->rules(), decision, venue::Class::trade, at);
   EXPECT_TRUE(order(*desk, "10"));
+}
+
+TEST_F(PolicyDeskTest, GoesOnCountingUnderAnotherPolicy) {
+  auto desk = start();
+  EXPECT_TRUE(order(*desk, "6"));
+  EXPECT_THAT(desk->replace(rules("ten an hour", "7")), ::testing::IsEmpty());
+  EXPECT_FALSE(order(*desk, "2"));
+  EXPECT_TRUE(order(*desk, "1"));
+  EXPECT_THAT(desk->replace(rules("ten an hour", "20")), ::testing::IsEmpty());
+  EXPECT_TRUE(order(*desk, "13"));
+  EXPECT_FALSE(order(*desk, "1"));
+}
+
+TEST_F(PolicyDeskTest, BeginsTheWindowOfARuleOfAnotherNameAnewAndSaysSo) {
+  auto desk = start();
+  EXPECT_TRUE(order(*desk, "10"));
+  EXPECT_THAT(desk->replace(rules("another name")),
+              ::testing::ElementsAre("rule \"another name\", 1h"));
+  EXPECT_TRUE(order(*desk, "10"));
+  desk->replace(rules());
+  EXPECT_FALSE(order(*desk, "1")) << "the old one has forgotten nothing";
 }
 
 TEST_F(PolicyDeskTest, OnlyAFeedPushesReferences) {
