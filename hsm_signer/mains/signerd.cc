@@ -180,6 +180,7 @@ class Daemon {
         switches_{{.clock = clock_,
                    .state = state,
                    .ledger = ledger_,
+                   .officers = officers_,
                    .registry = registry,
                    .is_client =
                        [&policy](std::string_view name) {

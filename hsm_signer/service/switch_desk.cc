@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "hsm_signer/base/log.h"
-#include "hsm_signer/service/statements.h"
 
 namespace hsm::service {
 namespace {
@@ -124,7 +123,6 @@ void SwitchDesk::set(const Peer& who, const wire::SetSwitch& ask, Reply<wire::Do
 }
 
 Result<SwitchDesk::Lifting> SwitchDesk::plan_thaw(const Peer& who, const wire::Thaw& ask) const {
-  TRY_VOID(refuse_statement(ask.statement));
   TRY_VOID(check_reason(ask.reason));
   TRY(const Subject subject, Subject::make(ask.kind, ask.name));
   const auto row = switches_.of(subject, now());
@@ -140,11 +138,10 @@ Result<SwitchDesk::Lifting> SwitchDesk::plan_thaw(const Peer& who, const wire::T
 void SwitchDesk::thaw(const Peer& who, const wire::Thaw& ask, Reply<wire::Done> reply) {
   Result<Lifting> lifting = plan_thaw(who, ask);
   if (!lifting) return reply(fail(lifting.error()));
-  lift(*std::move(lifting), std::move(reply));
+  lift_as_stated(who, ask.statement, *std::move(lifting), std::move(reply));
 }
 
 Result<SwitchDesk::Lifting> SwitchDesk::plan_end(const Peer& who, const wire::SetLease& ask) const {
-  TRY_VOID(refuse_statement(ask.statement));
   TRY(const Subject subject, Subject::make(ask.kind, ask.name));
   const auto row = switches_.of(subject, now());
   if (!row || !row->lease)
@@ -159,14 +156,16 @@ void SwitchDesk::lease(const Peer& who, const wire::SetLease& ask, Reply<wire::L
   if (ask.seconds == 0) {
     Result<Lifting> lifting = plan_end(who, ask);
     if (!lifting) return reply(fail(lifting.error()));
-    return lift(*std::move(lifting), [reply](const Result<wire::Done>& done) {
-      reply(done ? Result<wire::LeaseSet>{wire::LeaseSet{}} : fail(done.error()));
-    });
+    return lift_as_stated(
+        who, ask.statement, *std::move(lifting), [reply](const Result<wire::Done>& done) {
+          reply(done ? Result<wire::LeaseSet>{wire::LeaseSet{}} : fail(done.error()));
+        });
   }
   const std::chrono::seconds length{ask.seconds};
   if (length < policy::kShortestLease || length > policy::kLongestLease)
     return reply(fail(Code::usage, "a lease is at most seven days long"));
-  if (const auto fine = refuse_statement(ask.statement); !fine) return reply(fail(fine.error()));
+  if (!ask.statement.empty())
+    return reply(fail(Code::denied, "granting a lease needs no statement of officers"));
   const Result<Subject> subject = known(ask.kind, ask.name);
   if (!subject) return reply(fail(subject.error()));
   grant(who, *subject, length, std::move(reply));
@@ -190,11 +189,33 @@ void SwitchDesk::grant(const Peer& who, const Subject& subject, std::chrono::sec
                         });
 }
 
+// What officers state is of verb thaw, for a switch and for a lease: the same is lifted.
+void SwitchDesk::lift_as_stated(const Peer& who, const std::string& statement, Lifting lifting,
+                                Reply<wire::Done> reply) {
+  officers::Statement expected{.verb = officers::Verb::thaw};
+  const std::string subject = lifting.subject.text();
+  expected.arguments.emplace("scope", subject.substr(0, subject.find(':')));
+  if (!lifting.subject.name.empty()) expected.arguments.emplace("name", lifting.subject.name);
+  // Before officers are heard: what is set while their word is written down is not lifted.
+  const std::uint64_t seen = changes(lifting.notes, lifting.subject);
+  parts_.officers.administer(
+      who, statement, std::move(expected),
+      [this, lifting = std::move(lifting), seen,
+       reply = std::move(reply)](const Result<OfficersDesk::Stated>& stated) mutable {
+        if (!stated) return reply(fail(stated.error()));
+        if (const auto& officers = *stated) {
+          lifting.event.statement = officers->statement.id;
+          for (const std::string& name : officers->officers)
+            lifting.event.officers.append(lifting.event.officers.empty() ? "" : ",").append(name);
+        }
+        lift(std::move(lifting), seen, std::move(reply));
+      });
+}
+
 // Nothing is loosened off the record: the event is on disk before the note goes, and the note is
 // gone before a request passes.
-void SwitchDesk::lift(Lifting lifting, Reply<wire::Done> reply) {
+void SwitchDesk::lift(Lifting lifting, std::uint64_t seen, Reply<wire::Done> reply) {
   if (const auto trouble = parts_.ledger.blocked()) return reply(fail(*trouble));
-  const std::uint64_t seen = changes(lifting.notes, lifting.subject);
   record(lifting.event);
   parts_.ledger.when_durable(
       [this, lifting = std::move(lifting), seen, reply](const Result<void>& durable) {

@@ -10,6 +10,7 @@
 #include "hsm_signer/keystore/registry.h"
 #include "hsm_signer/policy/switches.h"
 #include "hsm_signer/service/ledger.h"
+#include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/state/state.h"
 #include "hsm_signer/wire/switches.h"
 
@@ -25,6 +26,7 @@ class SwitchDesk {
     const Clock& clock;
     state::State& state;
     Ledger& ledger;
+    OfficersDesk& officers;
     const keystore::Registry& registry;
     // Whether the policy knows a client of this name.
     std::function<bool(std::string_view)> is_client;
@@ -64,7 +66,9 @@ class SwitchDesk {
   Result<Lifting> plan_end(const Peer& who, const wire::SetLease& ask) const;
   void grant(const Peer& who, const policy::Subject& subject, std::chrono::seconds length,
              Reply<wire::LeaseSet> reply);
-  void lift(Lifting lifting, Reply<wire::Done> reply);
+  void lift_as_stated(const Peer& who, const std::string& statement, Lifting lifting,
+                      Reply<wire::Done> reply);
+  void lift(Lifting lifting, std::uint64_t seen, Reply<wire::Done> reply);
   void erase(const Lifting& lifting, std::uint64_t seen, const Reply<wire::Done>& reply);
   void record(audit::Record event);
   // Of a note: how often it was set in this run.

@@ -121,9 +121,11 @@ class PanicTest : public ::testing::Test {
   NonceDesk nonces_{clock_, *state_};
   keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [this] { ledger_.flush(); }};
   Deadlines deadlines_{io_, clock_};
+  OfficersDesk officers_{{clock_, *state_, ledger_}, std::nullopt, {}};
   SwitchDesk switches_{{.clock = clock_,
                         .state = *state_,
                         .ledger = ledger_,
+                        .officers = officers_,
                         .registry = registry_,
                         .is_client = [](std::string_view) { return true; }},
                        {}};

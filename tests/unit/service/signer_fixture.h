@@ -176,6 +176,7 @@ class SignerTest : public ::testing::Test {
   SwitchDesk switches_{{.clock = clock_,
                         .state = *state_,
                         .ledger = ledger_,
+                        .officers = officers_,
                         .registry = registry_,
                         .is_client = [](std::string_view name) { return name == "bot"; }},
                        {}};

@@ -9,6 +9,7 @@
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_officers.h"
 
 namespace hsm::service {
 namespace {
@@ -61,11 +62,29 @@ class SwitchDeskTest : public ::testing::Test {
     ASSERT_THAT(restored, Succeeds());
     make(*std::move(restored));
   }
+  // As with [officers] in signer.toml.
+  void demand_officers() {
+    officers_.emplace(OfficersDesk::Parts{clock_, *state_, ledger_},
+                      OfficersDesk::Place{"signer-1",
+                                          *officers::AllowedOfficers::parse(
+                                              people_.file({"alice", "bob"}), "officers"),
+                                          {"officers", 2}},
+                      OfficersDesk::Used{});
+    make({});
+  }
+  std::string thaw_signed_by(const std::vector<std::string>& names, const std::string& id,
+                             const std::string& key) {
+    officers::Statement says{.verb = officers::Verb::thaw, .host = "signer-1", .id = id};
+    says.arguments = {{"scope", "key"}, {"name", key}};
+    says.expires = clock_.wall() + std::chrono::minutes{15};
+    return people_.signed_by(names, says);
+  }
   void make(policy::Switches switches) {
     desk_.emplace(
         SwitchDesk::Parts{.clock = clock_,
                           .state = *state_,
                           .ledger = ledger_,
+                          .officers = *officers_,
                           .registry = registry_,
                           .is_client = [](std::string_view name) { return name == "bot"; }},
         std::move(switches));
@@ -141,11 +160,16 @@ class SwitchDeskTest : public ::testing::Test {
         });
       });
   Ledger ledger_{io_, clock_, *log_};
+  test::TestOfficers people_;
+  std::optional<OfficersDesk> officers_{std::in_place,
+                                        OfficersDesk::Parts{clock_, *state_, ledger_},
+                                        std::optional<OfficersDesk::Place>{}, OfficersDesk::Used{}};
   std::optional<SwitchDesk> desk_{
       std::in_place,
       SwitchDesk::Parts{.clock = clock_,
                         .state = *state_,
                         .ledger = ledger_,
+                        .officers = *officers_,
                         .registry = registry_,
                         .is_client = [](std::string_view name) { return name == "bot"; }},
       policy::Switches{}};
@@ -210,11 +234,41 @@ TEST_F(SwitchDeskTest, RefusesToLiftWhatIsNotSet) {
   EXPECT_THAT(recorded(), ElementsAre("freeze all"));
 }
 
+TEST_F(SwitchDeskTest, LiftsByTheWordOfOfficersWhereItIsDemanded) {
+  demand_officers();
+  ASSERT_THAT(set(freeze_), Succeeds()) << "who tightens needs nobody";
+  wire::Thaw ask = thaw_;
+  EXPECT_THAT(thaw(ask), ErrorIs(Code::approval_required, HasSubstr("thaw")));
+  ask.statement = thaw_signed_by({"alice"}, "t-1", "k");
+  EXPECT_THAT(thaw(ask), ErrorIs(Code::approval_required));
+  ask.statement = thaw_signed_by({"alice", "bob"}, "t-2", "other");
+  EXPECT_THAT(thaw(ask), ErrorIs(Code::denied));
+  EXPECT_EQ(code(), Code::frozen);
+  ask.statement = thaw_signed_by({"alice", "bob"}, "t-3", "k");
+  ASSERT_THAT(thaw(ask), Succeeds());
+  EXPECT_EQ(code(), Code{});
+  ASSERT_THAT(set(freeze_), Succeeds());
+  EXPECT_THAT(thaw(ask), ErrorIs(Code::denied, HasSubstr("used"))) << "once";
+  EXPECT_EQ(code(), Code::frozen);
+}
+
+TEST_F(SwitchDeskTest, EndsALeaseByTheWordOfOfficersWhereItIsDemanded) {
+  demand_officers();
+  ASSERT_THAT(lease({.kind = "key", .name = "k", .seconds = 60, .statement = {}}), Succeeds());
+  EXPECT_THAT(lease({.kind = "key", .name = "k", .seconds = 0, .statement = {}}),
+              ErrorIs(Code::approval_required));
+  EXPECT_THAT(lease({.kind = "key",
+                     .name = "k",
+                     .seconds = 0,
+                     .statement = thaw_signed_by({"alice", "bob"}, "t-1", "k")}),
+              Succeeds());
+}
+
 TEST_F(SwitchDeskTest, RefusesAStatementInsteadOfIgnoringIt) {
   ASSERT_THAT(set(freeze_), Succeeds());
   wire::Thaw stated = thaw_;
   stated.statement = "hsm-signer statement v1";
-  EXPECT_THAT(thaw(stated), ErrorIs(Code::denied, HasSubstr("statements")));
+  EXPECT_THAT(thaw(stated), ErrorIs(Code::denied, HasSubstr("statement")));
   EXPECT_THAT(lease({.kind = "key", .name = "k", .seconds = 60, .statement = "x"}),
               ErrorIs(Code::denied));
   EXPECT_EQ(code(), Code::frozen);
