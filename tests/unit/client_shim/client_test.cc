@@ -230,7 +230,8 @@ TEST_F(ClientTest, HalfAFrameThenSilenceMeetsTheDeadline) {
 
 TEST_F(ClientTest, TheLastWordOfADaemonIsHeard) {
   answer_ping_with([](const FrameView&, Bytes& out) {
-    const wire::Failure failure{.code = "unauthorized", .sentence = "no client has this uid"};
+    const wire::Failure failure{
+        .code = "unauthorized", .sentence = "no client has this uid", .approval = {}};
     EXPECT_THAT(wire::encode(out, 0, failure), Succeeds());
     return false;
   });
@@ -259,7 +260,8 @@ TEST_F(ClientTest, RefusesAnAnswerInPlaceOfAGreeting) {
 
 TEST_F(ClientTest, AnUnknownCallerHearsWhy) {
   daemon.on(Type::hello, [](const FrameView& frame, Bytes& out) {
-    const wire::Failure failure{.code = "unauthorized", .sentence = "no client has uid 7"};
+    const wire::Failure failure{
+        .code = "unauthorized", .sentence = "no client has uid 7", .approval = {}};
     EXPECT_THAT(wire::encode(out, frame.id(), failure), Succeeds());
     return false;
   });

@@ -211,8 +211,9 @@ TEST_F(PanicTest, SignsTheSecondStepWhereTheFirstWasRefused) {
   run_until([this] { return worker_.has_frame(); });
   EXPECT_EQ(worker_.read(), wire::Type::mac);
   Bytes refusal;
-  ASSERT_THAT(wire::encode(refusal, wire::Type::error, worker_.last_id(),
-                           wire::Failure{.code = "denied", .sentence = "above the ceiling"}),
+  ASSERT_THAT(wire::encode(
+                  refusal, wire::Type::error, worker_.last_id(),
+                  wire::Failure{.code = "denied", .sentence = "above the ceiling", .approval = {}}),
               Succeeds());
   worker_.send_bytes(refusal);
   serve();
