@@ -265,11 +265,11 @@ class CutOffImports(unittest.TestCase):
         with wire.Peer(self.at.admin_socket) as peer:
             self.assertIn("code", peer.ask("activate_key", {1: b"swapped", 2: registered[1]}))
 
-    def test_a_statement_that_nobody_can_check_yet_is_refused_and_registers_nothing(self):
+    def test_a_statement_where_nobody_would_look_at_it_is_refused_and_registers_nothing(self):
         before = self.at.json("key", "list")
         answer = self.register("stated", _9=b"officer one agrees")
         self.assertEqual(answer.get("code"), "denied", answer)
-        self.assertIn("not supported yet", answer["sentence"])
+        self.assertIn("signer.toml has no [officers]", answer["sentence"])
         self.assertEqual(self.at.json("key", "list"), before)
 
 
