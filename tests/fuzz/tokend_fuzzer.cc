@@ -73,6 +73,7 @@ class Connection {
  public:
   Connection(Role role, const Ceilings& ceilings, Rates& rates, const Clock& clock)
       : role_{role},
+        ceilings_{ceilings},
         vault_{role},
         keys_{role},
         to_{Host{.role = role,
@@ -149,13 +150,17 @@ class Connection {
     const auto request = wire::decode<wire::MacRequest>(frame);
     const auto mac = wire::decode<wire::MacAnswer>(answer);
     demand(vault_.last() && mac->mac == *vault_.last(), "the MAC is the vault's");
-    demand(request->statements.empty(), "of statements nobody has signed none is taken");
+    // Nobody here is an officer, so what needs them is refused whatever comes along; a statement
+    // where none is demanded is not looked at.
+    const auto wanted = judge(ceilings_.of(request->label), request->message, kPayloadLimit);
+    demand(wanted && !wanted->has_value(), "of statements nobody has signed none is taken");
     demand(mac->worker_id == kWorkerId && mac->counter == vault_.count() &&
                mac->digest == vault_.digest(),
            "every MAC is counted and hashed");
   }
 
   const Role role_;
+  const Ceilings& ceilings_;
   Approvals nobody_;
   WatchedVault vault_;
   WatchedServiceKeys keys_;
