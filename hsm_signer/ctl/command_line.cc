@@ -153,7 +153,7 @@ void add_paper_verbs(CLI::App& policy, PolicyOptions& options, Commands& command
 
 void add_policy_verbs(CLI::App& app, Commands& commands) {
   PolicyOptions& options = commands.policy;
-  CLI::App& policy = *app.add_subcommand("policy", "The policy file, on paper");
+  CLI::App& policy = *app.add_subcommand("policy", "The policy file");
   policy.require_subcommand(0, 1);
   CLI::App& check =
       add(policy, "check", "Read a policy as hsm-signerd would", "policy check policy.toml");
@@ -165,6 +165,11 @@ void add_policy_verbs(CLI::App& app, Commands& commands) {
   lint.add_flag("--strict", options.strict, "Exit with 1 where there is a warning");
   commands.choose(lint, &ctl::policy_lint, options);
   add_paper_verbs(policy, options, commands);
+  CLI::App& reload =
+      add(policy, "reload", "Put the policy's file in force, as it is now", "policy reload");
+  reload.add_option("--statement", options.statement,
+                    "What officers stated; else hsm-signerd looks beside the policy");
+  commands.choose(reload, &ctl::policy_reload, options);
   CLI::App& snapshot = add(policy, "snapshot", "What a policy decides of a fixed list of requests",
                            "policy snapshot policy.toml > policy.decisions");
   snapshot.add_option("FILE", options.policy, "Default: that of signer.toml");

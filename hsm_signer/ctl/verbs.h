@@ -31,6 +31,7 @@ struct PolicyOptions {
   std::string questions;   // simulate, explain: file or "-".
   std::string corpus;      // snapshot, diff: file; empty: the one that is built in.
   std::string at;          // simulate, explain: when questions without a time are asked.
+  std::string statement;   // reload: file or "-"; empty: the signer looks beside the policy.
   bool strict = false;     // lint: warnings are an error.
 };
 Result<void> policy_check(Context& context, const PolicyOptions& options);
@@ -39,6 +40,8 @@ Result<void> policy_simulate(Context& context, const PolicyOptions& options);
 Result<void> policy_explain(Context& context, const PolicyOptions& options);
 Result<void> policy_snapshot(Context& context, const PolicyOptions& options);
 Result<void> policy_diff(Context& context, const PolicyOptions& options);
+// policy_reload.cc: asks the signer.
+Result<void> policy_reload(Context& context, const PolicyOptions& options);
 
 // wrap.cc: offline; needs no daemon.
 struct WrapOptions {

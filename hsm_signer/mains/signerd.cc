@@ -21,6 +21,7 @@
 #include "hsm_signer/service/key_rows.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/panic.h"
+#include "hsm_signer/service/policy_office.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
 #include "hsm_signer/transport/admin_handler.h"
@@ -31,7 +32,6 @@ namespace hsm {
 namespace {
 
 namespace asio = boost::asio;
-constexpr std::size_t kPolicyLimit = 1 << 20;
 constexpr std::chrono::seconds kDrainPatience{10};
 constexpr std::chrono::milliseconds kDrainTick{10};
 constexpr std::chrono::seconds kLastWords{2};
@@ -127,6 +127,7 @@ struct Past {
   policy::Switches switches;
   service::OfficersDesk::Used used;  // Statements.
   std::vector<state::Note> approvals;
+  std::optional<service::PolicyGate::Accepted> policy;  // That officers let in last.
 };
 
 Result<policy::Switches> read_switches(asio::io_context& io, state::State& state,
@@ -143,6 +144,8 @@ Result<void> read_statements(asio::io_context& io, state::State& state, Clock::W
   TRY(const auto forgotten, notes_of(io, state, service::OfficersDesk::kForgotten));
   TRY_VOID(past.used.read(notes, forgotten, now));
   TRY(past.approvals, notes_of(io, state, service::ApprovalDesk::kNotes));
+  TRY(const auto accepted, notes_of(io, state, service::kPolicyNotes));
+  TRY(past.policy, service::PolicyGate::restore(accepted));
   return {};
 }
 
@@ -150,12 +153,13 @@ using Officers = std::optional<service::OfficersDesk::Place>;
 
 class Daemon {
  public:
-  Daemon(const SignerConfig& config, service::PolicyDesk& policy, audit::Log& log,
-         state::State& state, keystore::Registry& registry, Past past, Officers officers,
-         asio::io_context& io)
+  Daemon(const SignerConfig& config, const service::PolicyFile& file, service::PolicyDesk& policy,
+         audit::Log& log, state::State& state, keystore::Registry& registry, Past past,
+         Officers officers, asio::io_context& io)
       : config_{config},
         io_{io},
         signals_{io, SIGTERM, SIGINT},
+        hangups_{io, SIGHUP},
         drain_timer_{io},
         log_{log},
         ledger_{io, clock_, log, std::move(past.released)},
@@ -221,9 +225,20 @@ class Daemon {
                 .connections = [this] { return clients_ ? clients_->connections() : 0; },
                 .turned_away = [this] { return clients_ ? clients_->turned_away() : 0; },
                 .drain = [this] { drain(); }}},
+        gate_{state, officers_, std::move(past.policy)},
+        policies_{{.desk = policy, .gate = gate_, .ledger = ledger_}, file},
         client_handler_{signer_},
-        admin_handler_{admin_, switches_, panic_} {
+        admin_handler_{admin_, switches_, panic_, policies_} {
     approvals_.load(past.approvals);
+  }
+
+  // Whether officers have let in the policy that this run is to begin with.
+  Result<void> let_in(const service::PolicyFile& file) {
+    const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
+    TRY_VOID(wait_for_state<service::PolicyGate::Passed>(io_, [&](service::PolicyGate::Reply done) {
+      gate_.pass(self, file, {}, std::move(done));
+    }));
+    return {};
   }
 
   // `descriptors`: how many this process may open.
@@ -259,6 +274,7 @@ class Daemon {
     signals_.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) drain();
     });
+    reload_at_hangup();
     pool_.start();
     sealer_.start();
     clients_->start();
@@ -277,6 +293,15 @@ class Daemon {
     start.policy_sha256 = policy_sha256;
     start.cut_bytes = log_.recovered().cut_bytes;
     ledger_.event(std::move(start));
+  }
+
+  // As `systemctl reload` does it.
+  void reload_at_hangup() {
+    hangups_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      policies_.reload_and_log();
+      reload_at_hangup();
+    });
   }
 
   void drain() {
@@ -329,6 +354,7 @@ class Daemon {
   asio::io_context& io_;
   SystemClock clock_;
   asio::signal_set signals_;
+  asio::signal_set hangups_;
   asio::steady_timer drain_timer_;
   const std::string instance_ = random_instance();
   audit::Log& log_;
@@ -343,6 +369,8 @@ class Daemon {
   service::Panic panic_;
   service::Signer signer_;
   service::Admin admin_;
+  service::PolicyGate gate_;
+  service::PolicyOffice policies_;
   transport::ClientHandler client_handler_;
   transport::AdminHandler admin_handler_;
   std::optional<transport::Server> clients_;
@@ -359,10 +387,8 @@ struct Options {
 Result<void> serve(const Options& options) {
   const std::string& config_path = options.config;
   TRY(const SignerConfig config, SignerConfig::load(config_path));
-  // Hashed for the log and parsed from the same bytes.
-  TRY(const Bytes policy_text, read_file(config.policy, kPolicyLimit, Code::usage));
-  TRY(policy::Rules rules,
-      policy::Rules::parse(as_text(policy_text), config.policy, policy::system_resolver()));
+  TRY(const service::PolicyFile file,
+      service::PolicyFile::load(config.policy, policy::system_resolver()));
   TRY(Officers officers, service::OfficersDesk::place_of(config));
   if (options.check) {
     std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
@@ -383,7 +409,7 @@ Result<void> serve(const Options& options) {
   Past past;
   const SystemClock clock;
   TRY(past.switches, read_switches(io, *state, clock));
-  service::PolicyDesk policy{clock, std::make_shared<const policy::Rules>(std::move(rules))};
+  service::PolicyDesk policy{clock, file.rules};
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
         if (!record.nonce.empty()) past.marks[ApiKeyId{record.api_key_id}] = record.nonce;
@@ -395,9 +421,11 @@ Result<void> serve(const Options& options) {
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
   TRY_VOID(read_statements(io, *state, clock.wall(), past));
-  Daemon daemon{config, policy, *log, *state, registry, std::move(past), std::move(officers), io};
+  Daemon daemon{config, file, policy, *log, *state, registry, std::move(past), std::move(officers),
+                io};
+  TRY_VOID(daemon.let_in(file));
   TRY_VOID(daemon.listen(descriptors));
-  daemon.run(hex_encode(sha256(policy_text)));
+  daemon.run(file.sha256);
   hsm::log(Level::notice, "stopped");
   return {};
 }

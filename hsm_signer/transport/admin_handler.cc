@@ -122,6 +122,11 @@ Result<void> AdminHandler::answer_incident(const std::shared_ptr<Connection>& co
       panic_.run(who, ask, reply_to<wire::Panicked>(connection, frame));
       return {};
     }
+    case Type::reload_policy: {
+      TRY(const wire::ReloadPolicy ask, wire::decode<wire::ReloadPolicy>(frame));
+      policies_.reload(who, ask, reply_to<wire::PolicyInForce>(connection, frame));
+      return {};
+    }
     default:
       return fail(
           Code::protocol_error, "unknown operation",

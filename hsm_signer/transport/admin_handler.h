@@ -3,6 +3,7 @@
 
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/panic.h"
+#include "hsm_signer/service/policy_office.h"
 #include "hsm_signer/service/switch_desk.h"
 #include "hsm_signer/transport/connection.h"
 
@@ -10,20 +11,22 @@ namespace hsm::transport {
 
 class AdminHandler final : public Connection::Handler {
  public:
-  AdminHandler(service::Admin& admin, service::SwitchDesk& switches, service::Panic& panic)
-      : admin_{admin}, switches_{switches}, panic_{panic} {}
+  AdminHandler(service::Admin& admin, service::SwitchDesk& switches, service::Panic& panic,
+               service::PolicyOffice& policies)
+      : admin_{admin}, switches_{switches}, panic_{panic}, policies_{policies} {}
   void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
   void turn_over() override {}
 
  private:
   Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);
-  // Switches, leases and panic.
+  // Switches, leases, panic, and the policy.
   Result<void> answer_incident(const std::shared_ptr<Connection>& connection,
                                const wire::FrameView& frame);
 
   service::Admin& admin_;
   service::SwitchDesk& switches_;
   service::Panic& panic_;
+  service::PolicyOffice& policies_;
 };
 
 }  // namespace hsm::transport

@@ -51,6 +51,7 @@ enum class Type : std::uint8_t {
   lease = 0x2a,
   list_switches = 0x2b,
   panic = 0x2c,
+  reload_policy = 0x2d,
   list_approvals = 0x30,
   submit_approval = 0x31,
   reject_approval = 0x32,

@@ -62,11 +62,12 @@ def production_shape(at, token_uid, signer_uid, mode):
     """What Directory has made, as a package would lay it out: the signer's state apart from the token's, each part
     owned by who needs it."""
     signer = grp.getgrgid(pwd.getpwuid(signer_uid).pw_gid).gr_gid
-    for name in ("signer", "public"):
+    for name in ("signer", "public", "rules"):
         os.mkdir(at.file(name))
+    os.rename(at.file("policy.toml"), at.file("rules", "policy.toml"))
     for old, new in (('mode = "development"', 'mode = "%s"\nadmins = ["0"]' % mode),
                      ('"state.db"', '"signer/state.db"'), ('"audit"', '"signer/audit"'),
-                     ('"audit.pub.pem"', '"public/audit.pub.pem"'),
+                     ('"audit.pub.pem"', '"public/audit.pub.pem"'), ('"policy.toml"', '"rules/policy.toml"'),
                      ('"wrap-dev.pub.pem"', '"public/wrap-dev.pub.pem"')):
         at.edit("signer.toml", old, new)
     for old, new in (('mode = "development"', 'mode = "%s"' % mode), (at.file("audit.pub.pem"),

@@ -77,10 +77,14 @@ class Fatal(Confined):
         token_file = next(os.path.join(base, name) for base, _, files in os.walk(self.at.file("token"))
                           for name in files if name.endswith(".object"))
         for path in (self.at.file("pin"), self.at.file("so-pin"), token_file, self.at.file("ceilings.toml"),
-                     self.at.file("policy.toml"), self.at.file("dev.toml"), "/etc/passwd", "/etc/shadow",
+                     self.at.file("dev.toml"), "/etc/shadow", "/etc/nsswitch.conf", "/etc/hosts",
                      "/proc/%d/environ" % os.getpid(), "/proc/%d/maps" % os.getpid(), self.probe):
             self.works("--free", "read", path)
             self.refused("--signer", errno.EACCES, "read", path)
+        # For a reload of the policy.
+        for path in (self.at.file("rules", "policy.toml"), "/etc/passwd", "/etc/group"):
+            self.works("--signer", "read", path)
+            self.refused("--signer", errno.EACCES, "write", path)
         everybodys = tempfile.mkdtemp(prefix="hsm-e2e-", dir="/tmp")
         self.addCleanup(shutil.rmtree, everybodys)
         os.chmod(everybodys, 0o777)
@@ -280,6 +284,33 @@ class RealDaemons(Confined):
         self.assertEqual((self.tokend.poll(), self.signer.poll()), (None, None))
         for name, size in before.items():
             self.assertNotRegex(self.log(name)[size:], "SIGSYS|confinement_violation|Permission denied|EACCES")
+
+    def test_a_policy_is_read_again_with_its_users_and_zones(self):
+        policy = self.at.file("rules", "policy.toml")
+        with open(policy) as text:
+            old = text.read()
+
+        def put(content):
+            with open(policy + ".new", "w") as text:
+                text.write(content)
+            os.rename(policy + ".new", policy)
+        self.addCleanup(self.at.ctl, "policy", "reload")
+        self.addCleanup(put, old)
+        before = len(self.log("hsm-signerd"))
+        # A zone that nobody has looked up before, and a name.
+        put(old.replace('uid = "0"', 'uid = "root"').replace(
+            "allow =", 'hours = "Mon-Sun 00:00-24:00 Pacific/Chatham"\nallow ='))
+        self.at.ctl("policy", "reload")
+        self.signs()
+        # Whoever is known to another source of names than the files is unknown here; a number will do.
+        put(old.replace('uid = "0"', 'uid = "known-to-a-directory"'))
+        done = self.at.ctl("policy", "reload", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr.decode(), r'policy\.toml:\d+:\d+: "uid": there is no user: known-to-a-directory in '
+                         "/etc/passwd and /etc/group, where alone names are looked up while the signer runs")
+        self.signs()
+        self.assertIsNone(self.signer.poll())
+        self.assertNotRegex(self.log("hsm-signerd")[before:], "SIGSYS|confinement_violation")
 
     def test_the_service_manager_hears_of_them_at_a_path_and_at_an_abstract_address(self):
         for address in (self.at.file("run", "notify"), "\0hsm-e2e-notify-%d" % os.getpid()):

@@ -7,6 +7,7 @@
 
 #include "hsm_signer/wire/admin.h"
 #include "hsm_signer/wire/client.h"
+#include "hsm_signer/wire/policy.h"
 #include "hsm_signer/wire/switches.h"
 #include "hsm_signer/wire/token.h"
 
@@ -50,6 +51,7 @@ void for_each_message(Visit&& visit) {
   both.template operator()<SetLease, LeaseSet>(Type::lease, "lease");
   both.template operator()<ListSwitches, SwitchList>(Type::list_switches, "list_switches");
   both.template operator()<Panic, Panicked>(Type::panic, "panic");
+  both.template operator()<ReloadPolicy, PolicyInForce>(Type::reload_policy, "reload_policy");
   both.template operator()<ListApprovals, ApprovalList>(Type::list_approvals, "list_approvals");
   both.template operator()<SubmitApproval, ApprovalItem>(Type::submit_approval, "submit_approval");
   both.template operator()<RejectApproval, Done>(Type::reject_approval, "reject_approval");

@@ -1,4 +1,6 @@
 // The verbs of `policy`: no daemon, no configuration but where no file is named.
+#include "hsm_signer/wire/policy.h"
+
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -159,6 +161,40 @@ TEST_F(PolicyVerbs, TakeThePolicyOfTheConfigurationWhereNoneIsNamed) {
   EXPECT_THAT(ctl({"policy", "check"}).out, HasSubstr("policy.toml: 1 clients, 1 rules"));
   EXPECT_THAT(ctl({"policy", "lint"}).out, HasSubstr("2 warnings"));
   EXPECT_THAT(ctl({"policy", "simulate", questions(kBuy)}).out, HasSubstr("allow"));
+}
+
+TEST_F(PolicyVerbs, ReloadTellsWhatIsInForce) {
+  wire::PolicyInForce now{.old_sha256 = "aa",
+                          .sha256 = "bb",
+                          .old_serial = 7,
+                          .serial = 8,
+                          .clients = 2,
+                          .rules = 5,
+                          .begun = 3,
+                          .windows = {{"rule \"quotes\", 1h"}}};
+  admin->on<wire::ReloadPolicy, wire::PolicyInForce>(wire::Type::reload_policy,
+                                                     [&](const wire::ReloadPolicy& ask) {
+                                                       EXPECT_EQ(ask.statement, "");
+                                                       return Result<wire::PolicyInForce>{now};
+                                                     });
+  const Ran ran = ctl({"policy", "reload"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "another policy is in force: serial 8 (was 7), 2 clients, 5 rules\n"
+            "sha256 bb\nwas    aa\n"
+            "a window begins anew: rule \"quotes\", 1h\nand 2 windows more\n");
+  EXPECT_THAT(ctl({"policy", "reload", "--json"}).out,
+              HasSubstr(R"("begun":3,"windows":[{"window":"rule \"quotes\", 1h"}])"));
+}
+
+TEST_F(PolicyVerbs, ReloadTellsWhyTheOldOneStays) {
+  admin->on<wire::ReloadPolicy, wire::PolicyInForce>(
+      wire::Type::reload_policy, [](const wire::ReloadPolicy&) {
+        return refusal<wire::PolicyInForce>(Code::usage, "policy.toml:3:1: unknown key");
+      });
+  const Ran ran = ctl({"policy", "reload"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("policy.toml:3:1: unknown key"));
 }
 
 TEST_F(PolicyVerbs, NameNoSecretOfAnArgumentThatNobodyAskedFor) {
