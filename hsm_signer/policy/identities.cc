@@ -64,7 +64,7 @@ class NameFile {
     while (!rest.empty()) {
       const std::string_view line = rest.substr(0, rest.find('\n'));
       rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-      if (line.starts_with(name) && line.substr(name.size()).starts_with(':')) return id_in(line);
+      if (line.substr(0, line.find(':')) == name) return id_in(line);
     }
     return std::nullopt;
   }
