@@ -65,6 +65,26 @@ class TokendFault : public ::testing::Test {
   static Result<wire::MacAnswer> sign(TokenClient& client) {
     return client.ask<wire::MacAnswer>(heartbeat());
   }
+  // A rule of its own for one rank, the same for all others. Which rank an admin worker has depends
+  // on whether the one before has ended.
+  static std::string for_each_rank(const std::string& rule, const std::string& but,
+                                   const std::string& its_own) {
+    std::string text;
+    for (int rank = 0; rank < 4; ++rank) {
+      const std::string who = "rank " + std::to_string(rank) + " ";
+      text.append(text.empty() ? "" : "\n").append(who).append(who == but ? its_own : rule);
+    }
+    return text;
+  }
+  int rank_of_the_signer(TokenClient& client) {
+    write_rules(for_each_rank("C_Sign from 1 delay 1 1", {}, {}));
+    EXPECT_THAT(sign(client), Succeeds());
+    for (int rank = 0; rank < 4; ++rank) {
+      if (struck().find("\nrank " + std::to_string(rank) + " ") != std::string::npos) return rank;
+    }
+    ADD_FAILURE() << "no rank signed";
+    return 0;
+  }
   // The next signature is one with which the key has to prove itself.
   static void sign_until_a_canary_is_due(TokenClient& client) {
     const std::uint32_t every = (*find_profile("softhsm"))->canary_every;
@@ -203,11 +223,13 @@ TEST_F(TokendFault, WrongMacsAreFoundWithinACanaryAndTheTokenIsTakenOut) {
 TEST_F(TokendFault, AnImportThatIsUnderWayIsFinishedWhenTheTokenIsTakenOut) {
   TokenClient client = host_.client();
   ASSERT_THAT(sign(client), Succeeds());
-  rules("rank 0 C_Sign from 1 delay 600000 600000\nrank 1 C_Sign from 1 flip");
+  const std::string signer = "rank " + std::to_string(rank_of_the_signer(client)) + " ";
+  write_rules(for_each_rank("C_Sign from 1 delay 600000 600000", signer, "C_Sign from 1 flip"));
   Result<void> imported;
   std::thread administrator{[&] { imported = host_.import({"desk-a.funds.v1", 2}, kSecret); }};
-  for (int i = 0; i < 2'000 && struck().find("\nrank 0 ") == std::string::npos; ++i)
+  for (int i = 0; i < 2'000 && struck().find(" delay 600000 ") == std::string::npos; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  EXPECT_THAT(struck(), HasSubstr(" delay 600000 ")) << "the import never signed";
   for (int i = 0; i < 100 && sign(client); ++i) continue;
   EXPECT_TRUE(host_.logs("token_taken_out"));
   administrator.join();
