@@ -1,5 +1,6 @@
 // Switches, leases and panic: what an operator types when something is wrong.
 #include "hsm_signer/base/duration.h"
+#include "hsm_signer/ctl/signed_json.h"
 #include "hsm_signer/ctl/verbs.h"
 #include "hsm_signer/policy/switches.h"
 #include "hsm_signer/wire/switches.h"
@@ -83,20 +84,6 @@ std::string line_of(const wire::SwitchItem& item) {
   if (item.lease_until.empty()) return line;
   return line + (item.what.empty() ? " lease until " : "; lease until ") + item.lease_until +
          (item.lapsed ? ", LAPSED" : "");
-}
-
-Json signed_json(const wire::Signed& signed_request) {
-  Json headers;
-  headers.text("X-GEMINI-APIKEY", signed_request.api_key_id)
-      .text("X-GEMINI-PAYLOAD", signed_request.payload_base64)
-      .text("X-GEMINI-SIGNATURE", signed_request.signature);
-  Json json;
-  json.raw("headers", headers.done())
-      .text("nonce", signed_request.nonce)
-      .number("audit_seq", signed_request.audit_sequence)
-      .text("key", signed_request.key)
-      .number("version", signed_request.version);
-  return json;
 }
 
 Json panic_json(const wire::Panicked& answer) {

@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "hsm_signer/ctl/signed_json.h"
 #include "hsm_signer/ctl/verbs.h"
 #include "hsm_signer/wire/client.h"
 
@@ -16,20 +17,6 @@ Result<void> check_choice(const SignOptions& options) {
     return fail(Code::usage,
                 "give either --request FILE or --verbatim FILE ('-' is standard input)");
   return {};
-}
-
-Json signed_json(const wire::Signed& answer) {
-  Json headers;
-  headers.text("X-GEMINI-APIKEY", answer.api_key_id)
-      .text("X-GEMINI-PAYLOAD", answer.payload_base64)
-      .text("X-GEMINI-SIGNATURE", answer.signature);
-  Json json;
-  json.raw("headers", headers.done())
-      .text("nonce", answer.nonce)
-      .number("audit_seq", answer.audit_sequence)
-      .text("key", answer.key)
-      .number("version", answer.version);
-  return json;
 }
 
 // As `curl -H @-` takes them.

@@ -12,9 +12,9 @@ confine::Confinement confinement_of(const SignerConfig& config) {
   paths.read = confine::common_reads();
   // The directory: the token host may yet make the key, and makes it by renaming.
   paths.read.push_back(directory_of(config.audit_key));
-  // For a reload: the directory, since who edits a policy renames the new one over the old. Names of
-  // users are looked up in these files (policy::files_resolver()); a directory more would be all of
-  // /etc, so where one of them was replaced the reload says so.
+  // For a reload: the directory, since who edits a policy renames the new one over the old. Names
+  // of users are looked up in these files (policy::files_resolver()); a directory more would be all
+  // of /etc, so where one of them was replaced the reload says so.
   paths.read.push_back(directory_of(config.policy));
   paths.read.insert(paths.read.end(), {"/etc/passwd", "/etc/group"});
   // SQLite makes its own files beside the database.

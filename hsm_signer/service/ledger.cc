@@ -37,6 +37,13 @@ void Ledger::refuse(audit::Record record) {
   if (may_write_refusal(record.uid)) append(std::move(record), std::nullopt);
 }
 
+void Ledger::refuse(audit::Record record, const Error& why) {
+  record.verdict = audit::Verdict::refuse;
+  record.code = std::string{name(why.code)};
+  record.sentence = why.sentence();
+  refuse(std::move(record));
+}
+
 void Ledger::event(audit::Record record) { append(std::move(record), std::nullopt); }
 
 void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {

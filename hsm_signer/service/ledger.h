@@ -34,6 +34,7 @@ class Ledger {
   // A refusal; nobody waits for its record. Beyond a rate per uid they are counted and not written,
   // so that no local user can fill the disk.
   void refuse(audit::Record record);
+  void refuse(audit::Record record, const Error& why);
   void event(audit::Record record);
 
   // One write for everything since the last; called at the end of each turn.

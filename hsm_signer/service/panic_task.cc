@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "hsm_signer/base/hash.h"
-
 namespace hsm::service {
 
 void PanicTask::submit(std::unique_ptr<PanicTask> task) {
@@ -35,18 +33,10 @@ Result<keystore::Task::Written> PanicTask::write(keystore::JobId id, Bytes& out)
   TRY_VOID(still_fit());
   TRY(const std::optional<nonce::Drawn> drawn, parts_.nonces.overtake(facts_.mark));
   if (!drawn) return Written::no;
-  nonce_ = drawn->text;
+  signing_.nonce = drawn->text;
   std::string text;
-  facts_.payload.build(nonce_, text);
-  payload_sha256_ = hex_encode(sha256(as_bytes(text)));
-  base64_ = base64_encode(as_bytes(text));
-  const ByteView message = as_bytes(base64_);
-  TRY_VOID(wire::encode(out, id,
-                        wire::MacRequest{.label = facts_.version.label(),
-                                         .cka_id = facts_.version.cka_id,
-                                         .key_check = facts_.version.kcv,
-                                         .message = Bytes{message.begin(), message.end()},
-                                         .statements = {}}));
+  facts_.payload.build(signing_.nonce, text);
+  TRY_VOID(signing_.write(text, facts_.version, {}, id, out));
   return Written::yes;
 }
 
@@ -66,35 +56,18 @@ void PanicTask::finished(Result<wire::FrameView> answer) {
 }
 
 audit::Record PanicTask::record() const {
-  audit::Record entry = audit::Record::sign(facts_.who.uid, facts_.who.gid, facts_.who.pid);
+  audit::Record entry = record_of(facts_.who, facts_.version, facts_.payload.endpoint(),
+                                  parts_.clock.steady() - facts_.arrived);
   entry.client = kPanicClient;
   entry.op = kPanicOp;
-  entry.key = facts_.version.key.value;
-  entry.version = facts_.version.version;
-  entry.api_key_id = facts_.version.api_key_id.value;
-  entry.endpoint = std::string{facts_.payload.endpoint().path};
-  entry.endpoint_class = std::string{venue::name(facts_.payload.endpoint().cls)};
-  entry.payload_sha256 = payload_sha256_;
-  const auto waited = parts_.clock.steady() - facts_.arrived;
-  entry.latency_us = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(waited).count());
+  entry.payload_sha256 = signing_.payload_sha256;
   return entry;
 }
 
 void PanicTask::allow(const wire::MacAnswer& mac) {
-  wire::Signed answer{.api_key_id = facts_.version.api_key_id.value,
-                      .payload_base64 = base64_,
-                      .signature = hex_encode(mac.mac),
-                      .nonce = nonce_,
-                      .audit_sequence = 0,
-                      .key = facts_.version.key.value,
-                      .version = facts_.version.version};
+  wire::Signed answer = signing_.answer(facts_.version, mac);
   audit::Record entry = record();
-  entry.verdict = audit::Verdict::allow;
-  entry.nonce = nonce_;
-  entry.worker = mac.worker_id;
-  entry.worker_counter = mac.counter;
-  entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
+  signing_.allow(mac, answer, entry);
   entry.durability = Durability::fsync;
   parts_.ledger.allow(std::move(entry), facts_.mark,
                       [answer = std::move(answer), send = std::exchange(reply_, nullptr)](
@@ -106,11 +79,7 @@ void PanicTask::allow(const wire::MacAnswer& mac) {
 }
 
 void PanicTask::refuse(const Error& error) {
-  audit::Record entry = record();
-  entry.verdict = audit::Verdict::refuse;
-  entry.code = std::string{name(error.code)};
-  entry.sentence = error.sentence();
-  parts_.ledger.refuse(std::move(entry));
+  parts_.ledger.refuse(record(), error);
   std::exchange(reply_, nullptr)(fail(error));
 }
 

@@ -10,8 +10,8 @@
 #include "hsm_signer/service/deadlines.h"
 #include "hsm_signer/service/ledger.h"
 #include "hsm_signer/service/nonce_desk.h"
+#include "hsm_signer/service/signing.h"
 #include "hsm_signer/venue/payload.h"
-#include "hsm_signer/wire/token.h"
 
 namespace hsm::service {
 
@@ -54,9 +54,7 @@ class PanicTask final : public keystore::Task {
   const Parts& parts_;
   Facts facts_;
   SignReply reply_;
-  std::string nonce_;
-  std::string payload_sha256_;
-  std::string base64_;
+  Signing signing_;
 };
 
 }  // namespace hsm::service

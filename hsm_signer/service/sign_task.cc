@@ -4,7 +4,6 @@
 
 #include "hsm_signer/base/hash.h"
 #include "hsm_signer/base/log.h"
-#include "hsm_signer/wire/token.h"
 
 namespace hsm::service {
 
@@ -27,21 +26,10 @@ Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) 
   if (!caller_nonce()) {
     TRY(const std::optional<nonce::Drawn> drawn, signer_.parts_.nonces.draw(facts_.mark));
     if (!drawn) return Written::no;
-    nonce_ = drawn->text;
+    signing_.nonce = drawn->text;
   }
-  const std::string text = signed_text();
-  payload_sha256_ = hex_encode(sha256(as_bytes(text)));
-  base64_ = base64_encode(as_bytes(text));
-  if (base64_.size() > venue::kPayloadBase64Limit)
-    return fail(Code::too_large, "the payload is over 8 KiB of base64");
-  const ByteView message = as_bytes(base64_);
-  TRY_VOID(wire::encode(
-      out, id,
-      wire::MacRequest{.label = facts_.version.label(),
-                       .cka_id = facts_.version.cka_id,
-                       .key_check = facts_.version.kcv,
-                       .message = Bytes{message.begin(), message.end()},
-                       .statements = facts_.approved ? facts_.approved->bundle : std::string{}}));
+  TRY_VOID(signing_.write(signed_text(), facts_.version,
+                          facts_.approved ? facts_.approved->bundle : std::string{}, id, out));
   reached_worker_ = true;
   return Written::yes;
 }
@@ -49,7 +37,7 @@ Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) 
 std::string SignTask::signed_text() const {
   if (facts_.ask.form == Form::verbatim) return std::string{facts_.payload.verbatim()};
   std::string text;
-  facts_.payload.build(nonce_, text);
+  facts_.payload.build(signing_.nonce, text);
   return text;
 }
 
@@ -73,19 +61,9 @@ void SignTask::finished(Result<wire::FrameView> answer) {
 }
 
 void SignTask::record_mac(const wire::MacAnswer& mac) {
-  wire::Signed answer{.api_key_id = facts_.version.api_key_id.value,
-                      .payload_base64 = base64_,
-                      .signature = hex_encode(mac.mac),
-                      .nonce = nonce_,
-                      .audit_sequence = 0,
-                      .key = facts_.version.key.value,
-                      .version = facts_.version.version};
+  wire::Signed answer = signing_.answer(facts_.version, mac);
   audit::Record entry = record();
-  entry.verdict = audit::Verdict::allow;
-  entry.nonce = nonce_;
-  entry.worker = mac.worker_id;
-  entry.worker_counter = mac.counter;
-  entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
+  signing_.allow(mac, answer, entry);
   entry.durability = facts_.decision.durability;
   add_charge(facts_.decision, entry);
   std::string approval = statement_used_ ? facts_.approved->id : std::string{};
@@ -102,24 +80,17 @@ void SignTask::record_mac(const wire::MacAnswer& mac) {
 }
 
 audit::Record SignTask::record() const {
-  const Peer& who = facts_.ask.who;
-  audit::Record entry = audit::Record::sign(who.uid, who.gid, who.pid);
-  entry.key = facts_.version.key.value;
-  entry.version = facts_.version.version;
-  entry.api_key_id = facts_.version.api_key_id.value;
+  audit::Record entry = record_of(facts_.ask.who, facts_.version, facts_.payload.endpoint(),
+                                  signer_.parts_.clock.steady() - facts_.arrived);
   entry.op = op_name(facts_.ask.form);
   entry.client = facts_.decision.client;
-  entry.endpoint = std::string{facts_.payload.endpoint().path};
-  entry.endpoint_class = std::string{venue::name(facts_.payload.endpoint().cls)};
-  entry.payload_sha256 =
-      payload_sha256_.empty() ? hex_encode(sha256(as_bytes(facts_.ask.payload))) : payload_sha256_;
+  entry.payload_sha256 = signing_.payload_sha256.empty()
+                             ? hex_encode(sha256(as_bytes(facts_.ask.payload)))
+                             : signing_.payload_sha256;
   for (const policy::JudgedField& field : facts_.decision.judged)
     entry.fields.push_back({std::string{field.member}, std::string{field.text}});
   entry.rule = facts_.decision.rule;
   entry.reference = facts_.ask.reference;
-  const auto waited = signer_.parts_.clock.steady() - facts_.arrived;
-  entry.latency_us = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(waited).count());
   return entry;
 }
 
@@ -147,11 +118,7 @@ void SignTask::tell_approval(const Error& error) {
 void SignTask::refuse(const Error& error) {
   give_back();
   tell_approval(error);
-  audit::Record entry = record();
-  entry.verdict = audit::Verdict::refuse;
-  entry.code = std::string{name(error.code)};
-  entry.sentence = error.sentence();
-  signer_.parts_.ledger.refuse(std::move(entry));
+  signer_.parts_.ledger.refuse(record(), error);
   if (error.ck_rv != 0) log(Level::warning, "token_refused", error.sentence());
   std::exchange(reply_, nullptr)(fail(error));
 }

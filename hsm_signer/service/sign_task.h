@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hsm_signer/service/signer.h"
+#include "hsm_signer/service/signing.h"
 
 namespace hsm::service {
 
@@ -25,7 +26,7 @@ class SignTask final : public keystore::Task {
   const Facts& facts() const { return facts_; }
   keystore::Job job(keystore::ClientIndex client) const;
   // The caller's own nonce, admitted; before the task is queued.
-  void admitted() { nonce_ = facts_.payload.nonce(); }
+  void admitted() { signing_.nonce = facts_.payload.nonce(); }
   // The officers' statement is used up: from now on the approval is told what became of it.
   void statement_used() { statement_used_ = true; }
   bool caller_nonce() const { return nonce::is_caller(facts_.version.nonce_form); }
@@ -49,9 +50,7 @@ class SignTask final : public keystore::Task {
   Signer& signer_;
   Facts facts_;
   SignReply reply_;
-  std::string payload_sha256_;  // Of what is signed; empty before it is made.
-  std::string nonce_;
-  std::string base64_;
+  Signing signing_;
   bool reached_worker_ = false;
   bool statement_used_ = false;
 };

@@ -95,6 +95,28 @@ Result<void> Signer::still_fit(const SignTask& task) const {
                                task.facts().payload.endpoint().cls);
 }
 
+std::optional<Error> Signer::turned_away(const SignAsk& ask) const {
+  if (draining_) return Error{.code = Code::overloaded, .what = "the signer is stopping"};
+  // Its record is also the probe by which a log that could not be written finds out that it can.
+  if (auto trouble = parts_.ledger.blocked()) return trouble;
+  if (ask.deadline_ms > kLongestDeadlineMs)
+    return Error{.code = Code::invalid_payload, .what = "a deadline is at most 60000 ms"};
+  return std::nullopt;
+}
+
+Result<Signer::Place> Signer::place(const SignAsk& ask, const keystore::KeyVersion& version) const {
+  TRY_VOID(check_form(ask.form, version));
+  if (std::string sick = health(version.label()); !sick.empty())
+    return fail(Code::quarantined, "this key is quarantined", std::move(sick));
+  if (ask.form == Form::request &&
+      base64_size(ask.payload.size() + kNonceRoom) > venue::kPayloadBase64Limit)
+    return fail(Code::too_large, "the payload is over 8 KiB of base64 with its nonce");
+  const auto token = parts_.pool.index_of(version.token.value);
+  if (!token) return fail(Code::token_unavailable, "the key's token is not in signer.toml");
+  TRY(const nonce::MarkIndex mark, parts_.nonces.open(version));
+  return Place{.token = *token, .mark = mark};
+}
+
 Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now, SignReply& reply) {
   audit::Record refusal = audit::Record::sign(ask.who.uid, ask.who.gid, ask.who.pid);
   refusal.op = op_name(ask.form);
@@ -102,18 +124,11 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   bool understood = false;
   const auto refuse = [&](const Error& error) {
     if (understood) refusal.payload_sha256 = hex_encode(sha256(as_bytes(ask.payload)));
-    refusal.verdict = audit::Verdict::refuse;
-    refusal.code = std::string{name(error.code)};
-    refusal.sentence = error.sentence();
-    parts_.ledger.refuse(std::move(refusal));
+    parts_.ledger.refuse(std::move(refusal), error);
     return fail(error);
   };
 
-  if (draining_) return refuse({.code = Code::overloaded, .what = "the signer is stopping"});
-  // Its record is also the probe by which a log that could not be written finds out that it can.
-  if (const auto trouble = parts_.ledger.blocked()) return refuse(*trouble);
-  if (ask.deadline_ms > kLongestDeadlineMs)
-    return refuse({.code = Code::invalid_payload, .what = "a deadline is at most 60000 ms"});
+  if (const auto trouble = turned_away(ask)) return refuse(*trouble);
   Result<venue::Payload> payload = parse(ask);
   if (!payload) return refuse(payload.error());
   refusal.endpoint = std::string{payload->endpoint().path};
@@ -132,20 +147,8 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   const bool wants_officers =
       decision.code == Code::approval_required && decision.granted != nullptr;
   if (!decision.allowed() && !wants_officers) return refuse(decision.error());
-  if (const auto form = check_form(ask.form, *version); !form) return refuse(form.error());
-  if (const std::string sick = health(version->label()); !sick.empty())
-    return refuse({.code = Code::quarantined, .what = "this key is quarantined", .detail = sick});
-  if (base64_size(ask.payload.size() + kNonceRoom) > venue::kPayloadBase64Limit &&
-      ask.form == Form::request)
-    return refuse(
-        {.code = Code::too_large, .what = "the payload is over 8 KiB of base64 with its nonce"});
-  const auto token = parts_.pool.index_of(version->token.value);
-  if (!token)
-    return refuse(
-        {.code = Code::token_unavailable, .what = "the key's token is not in signer.toml"});
-  const Result<nonce::MarkIndex> mark = parts_.nonces.open(*version);
-  if (!mark) return refuse(mark.error());
-
+  const Result<Place> place = this->place(ask, *version);
+  if (!place) return refuse(place.error());
   std::optional<Approved> approved;
   if (wants_officers) {
     Result<Approved> settled = settle(ask, *payload, *version, *asked, decision);
@@ -161,8 +164,8 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
                                                     .decision = std::move(decision),
                                                     .counted = counted,
                                                     .version = *version,
-                                                    .token = *token,
-                                                    .mark = *mark,
+                                                    .token = place->token,
+                                                    .mark = place->mark,
                                                     .approved = std::move(approved),
                                                     .arrived = now,
                                                     .deadline = deadline},

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -86,6 +87,14 @@ class Signer {
  private:
   friend class SignTask;
 
+  struct Place {
+    keystore::TokenIndex token;
+    nonce::MarkIndex mark;
+  };
+  // Why nobody's request is taken just now, or not this one whatever it asks.
+  std::optional<Error> turned_away(const SignAsk& ask) const;
+  // Where an allowed request is signed.
+  Result<Place> place(const SignAsk& ask, const keystore::KeyVersion& version) const;
   // Takes `ask` and `reply` only where it succeeds; records a refusal otherwise.
   Result<std::unique_ptr<SignTask>> judge(SignAsk& ask, Clock::Steady now, SignReply& reply);
   // Puts an idempotency member into what moves money, before anybody judges it; so `ask.payload`
