@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -16,6 +15,7 @@
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/config/signer_config.h"
+#include "hsm_signer/mains/past.h"
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
@@ -35,64 +35,6 @@ namespace asio = boost::asio;
 constexpr std::chrono::seconds kDrainPatience{10};
 constexpr std::chrono::milliseconds kDrainTick{10};
 constexpr std::chrono::seconds kLastWords{2};
-
-// Where state.db remembers how many records of the log were sealed.
-constexpr std::string_view kSealedScope = "audit/sealed";
-
-// Runs the loop until the state has answered; nothing else runs on it yet.
-template <class T, class Start>
-Result<T> wait_for_state(asio::io_context& io, Start start) {
-  auto work = asio::make_work_guard(io);
-  std::optional<Result<T>> answer;
-  start([&](Result<T> came) { answer = std::move(came); });
-  while (!answer) io.run_one();
-  work.reset();
-  io.restart();  // A loop that has run out of work would not run again.
-  return *std::move(answer);
-}
-
-// An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay.
-Result<void> give_up_log(asio::io_context& io, state::State& state, const audit::Log& log) {
-  if (log.recovered().records != 0)
-    return fail(Code::usage, "--audit-lost is for an empty audit directory",
-                "this one has " + std::to_string(log.recovered().records) + " records");
-  TRY_VOID(wait_for_state<void>(io, [&](state::State::Done<void> done) {
-    state.run<void>([](state::Store& store) { return store.forget(kSealedScope); },
-                    std::move(done));
-  }));
-  hsm::log(Level::warning, "audit_lost", "a new audit log begins, as --audit-lost says");
-  return {};
-}
-
-// A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
-// after they were removed: the state knows how far it was sealed.
-Result<void> check_sealed(asio::io_context& io, state::State& state, const audit::Log& log) {
-  const std::uint64_t sealed = log.recovered().sealed;
-  TRY(const Uint128 before, wait_for_state<Uint128>(io, [&](state::State::Done<Uint128> done) {
-        state.raise(std::string{kSealedScope}, sealed, std::move(done));
-      }));
-  if (before > sealed) {
-    return fail(Code::audit_unavailable, "the audit log is sealed less far than it was",
-                "state.db remembers " + std::to_string(static_cast<std::uint64_t>(before)) +
-                    " sealed records, the checkpoints cover " + std::to_string(sealed) +
-                    "; bring back the audit directory, or move it away and begin a new one with "
-                    "--audit-lost (docs/audit.md)");
-  }
-  if (before == 0 && sealed > 0) {
-    hsm::log(Level::warning, "state_is_new",
-             "the audit log has " + std::to_string(log.recovered().records) +
-                 " records and state.db knows nothing of them: keys must be registered again");
-  }
-  return {};
-}
-
-Result<std::vector<state::Note>> notes_of(asio::io_context& io, state::State& state,
-                                          std::string_view kind) {
-  return wait_for_state<std::vector<state::Note>>(
-      io, [&](state::State::Done<std::vector<state::Note>> done) {
-        state.notes(std::string{kind}, std::move(done));
-      });
-}
 
 std::vector<keystore::TokenPool::Token> tokens_of(const SignerConfig& config) {
   std::vector<keystore::TokenPool::Token> tokens;
@@ -118,35 +60,6 @@ std::string random_instance() {
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     std::abort();
   return hex_encode(bytes);
-}
-
-// What earlier runs left, in log and state, besides keys and windows.
-struct Past {
-  service::NonceDesk::LoggedMarks marks;
-  service::Released released;
-  policy::Switches switches;
-  service::OfficersDesk::Used used;  // Statements.
-  std::vector<state::Note> approvals;
-  std::optional<service::PolicyGate::Accepted> policy;  // That officers let in last.
-};
-
-Result<policy::Switches> read_switches(asio::io_context& io, state::State& state,
-                                       const Clock& clock) {
-  TRY(const auto switches, notes_of(io, state, service::kSwitchNotes));
-  TRY(const auto leases, notes_of(io, state, service::kLeaseNotes));
-  return service::SwitchDesk::restore(switches, leases, {clock.wall(), clock.awake_or_not()});
-}
-
-// What the log has of statements that were used is in `past` already.
-Result<void> read_statements(asio::io_context& io, state::State& state, Clock::Wall now,
-                             Past& past) {
-  TRY(const auto notes, notes_of(io, state, service::OfficersDesk::kNotes));
-  TRY(const auto forgotten, notes_of(io, state, service::OfficersDesk::kForgotten));
-  TRY_VOID(past.used.read(notes, forgotten, now));
-  TRY(past.approvals, notes_of(io, state, service::ApprovalDesk::kNotes));
-  TRY(const auto accepted, notes_of(io, state, service::kPolicyNotes));
-  TRY(past.policy, service::PolicyGate::restore(accepted));
-  return {};
 }
 
 using Officers = std::optional<service::OfficersDesk::Place>;
@@ -406,21 +319,17 @@ Result<void> serve(const Options& options) {
   TRY(const std::unique_ptr<state::State> state, state::State::open(config.state, post));
   TRY(std::vector<keystore::KeyVersion> versions, service::from_rows(state->keys_at_open()));
   TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
-  Past past;
   const SystemClock clock;
-  TRY(past.switches, read_switches(io, *state, clock));
   service::PolicyDesk policy{clock, file.rules};
+  TRY(Past past, Past::of_state(io, *state, clock));
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
-        if (!record.nonce.empty()) past.marks[ApiKeyId{record.api_key_id}] = record.nonce;
-        past.released.replay(record);
-        past.used.replay(record);
+        past.replay(record);
         policy.replay(record);
       }));
-
   if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
   TRY_VOID(check_sealed(io, *state, *log));
-  TRY_VOID(read_statements(io, *state, clock.wall(), past));
+  TRY_VOID(past.read_statements(io, *state, clock.wall()));
   Daemon daemon{config, file, policy, *log, *state, registry, std::move(past), std::move(officers),
                 io};
   TRY_VOID(daemon.let_in(file));

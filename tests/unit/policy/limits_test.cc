@@ -1,71 +1,11 @@
 // Every limit of a rule at its boundary: equal, one unit over, zero, negative, exponent, number and
 // string. A row is a limit, what the request says, and what the refusal says; nothing: allowed.
-#include <gmock/gmock.h>
-
-#include "tests/unit/policy/fixture.h"
+#include "tests/unit/policy/limits_fixture.h"
 
 namespace hsm::policy {
 namespace {
 
 using testing::HasSubstr;
-
-struct Row {
-  std::string_view limits;
-  std::string_view members;
-  std::string_view refusal{};  // Empty: allowed.
-};
-
-Decision judge(std::string_view allow, std::string_view limits, std::string_view json,
-               const KeyFacts& key, Clock::Wall now = {}, const References* references = nullptr) {
-  static std::vector<Rules> kept;  // A decision names rules by address.
-  kept.push_back(
-      rules_of(with_clients("[[rule]]\nname = \"limited\"\nclient = \"mm-bot\"\n"
-                            "key = \"env:sandbox\"\nallow = [" +
-                            std::string{allow} + "]\n" + std::string{limits})));
-  return decide({.rules = kept.back(), .references = references, .now = now}, kMmBot, &key,
-                payload_of(json));
-}
-
-KeyFacts any_role() {
-  KeyFacts key = sandbox_trader();
-  key.roles = venue::kTrader | venue::kFundManager;
-  return key;
-}
-
-void expect(const Row& row, const Decision& decision) {
-  if (row.refusal.empty()) {
-    EXPECT_TRUE(decision.allowed()) << row.limits << row.members << ": " << decision.sentence;
-    return;
-  }
-  EXPECT_FALSE(decision.allowed()) << row.limits << row.members;
-  EXPECT_EQ(decision.rule, "limited") << row.limits << row.members;
-  EXPECT_THAT(decision.sentence, HasSubstr(std::string{row.refusal})) << row.members;
-}
-
-// An order of 1 btcusd at 20,000 to buy but for what the row says in its place.
-std::string order_with(std::string_view members) {
-  std::string json = R"({"request":"/v1/order/new")";
-  for (const auto& [name, usual] :
-       std::initializer_list<std::pair<std::string_view, std::string_view>>{
-           {"symbol", "\"btcusd\""},
-           {"amount", "\"1\""},
-           {"price", "\"20000\""},
-           {"side", "\"buy\""},
-           {"type", "\"exchange limit\""}}) {
-    const std::string quoted = "\"" + std::string{name} + "\":";
-    if (members.find(quoted) == std::string_view::npos)
-      json.append(",").append(quoted).append(usual);
-  }
-  if (!members.empty()) json.append(",").append(members);
-  return json + "}";
-}
-
-void expect_orders(std::initializer_list<Row> rows, const References* references = nullptr,
-                   Clock::Wall now = {}) {
-  for (const Row& row : rows)
-    expect(row, judge("\"/v1/order/new\"", row.limits, order_with(row.members), any_role(), now,
-                      references));
-}
 
 TEST(PolicyLimits, Symbols) {
   constexpr std::string_view kLimits = R"(symbols = ["btcusd", "ethusd"])";
@@ -445,64 +385,6 @@ symbols = ["btcusd"])";
   expect({"", "", "limits the symbol, which /v1/prediction-markets/order/batch does not say"},
          judge("\"class:trade\"", kLimits,
                R"({"request":"/v1/prediction-markets/order/batch","orders":[]})", any_role()));
-}
-
-TEST(PolicyLimits, TheRuleThatComesClosestSpeaks) {
-  const Rules rules = rules_of(with_clients(R"(
-[[rule]]
-name = "eth"
-client = "mm-bot"
-key = "env:sandbox"
-allow = ["/v1/order/new"]
-symbols = ["ethusd"]
-[[rule]]
-name = "large with officers"
-client = "mm-bot"
-key = "env:sandbox"
-allow = ["/v1/order/new"]
-max_amount = { btcusd = "100" }
-approvals = { group = "officers", need = 1, within = "15m" }
-[[rule]]
-name = "small"
-client = "mm-bot"
-key = "env:sandbox"
-allow = ["/v1/order/new"]
-max_amount = { btcusd = "1" }
-)"));
-  const KeyFacts key = any_role();
-  const auto ask = [&](std::string_view members) {
-    return decide({rules}, kMmBot, &key, payload_of(order_with(members)));
-  };
-  EXPECT_EQ(ask(R"("amount":"1")").rule, "small");
-  EXPECT_EQ(ask(R"("amount":"2")").code, Code::approval_required);
-  EXPECT_EQ(ask(R"("amount":"2")").rule, "large with officers");
-  EXPECT_EQ(ask(R"("amount":"200")").rule, "eth");  // All are as far: the first.
-  const Decision approved = decide({.rules = rules, .approved_rule = "large with officers"}, kMmBot,
-                                   &key, payload_of(order_with(R"("amount":"2")")));
-  EXPECT_TRUE(approved.allowed());
-  const Decision other = decide({.rules = rules, .approved_rule = "eth"}, kMmBot, &key,
-                                payload_of(order_with(R"("amount":"2")")));
-  EXPECT_EQ(other.code, Code::approval_required);
-}
-
-TEST(PolicyLimits, ADenyBeatsWhatLimitsAllow) {
-  const Rules rules = rules_of(with_clients(R"(
-[[rule]]
-name = "small"
-client = "mm-bot"
-key = "env:sandbox"
-allow = ["/v1/order/new"]
-max_amount = { btcusd = "1" }
-[[rule]]
-name = "never"
-client = "mm-bot"
-key = "env:sandbox"
-deny = ["class:trade"]
-)"));
-  const KeyFacts key = any_role();
-  const Decision decision = decide({rules}, kMmBot, &key, payload_of(order_with("")));
-  EXPECT_FALSE(decision.allowed());
-  EXPECT_EQ(decision.rule, "never");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/full_disk.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::service {
@@ -43,16 +44,6 @@ key = "k"
 allow = ["/v1/order/new"]
 window = [ { per = "1h", max_count = 5 } ]
 )";
-
-class FullDisk final : public audit::Disk {
- public:
-  ssize_t write(int fd, const void* bytes, std::size_t size) override {
-    if (!full) return audit::Disk::write(fd, bytes, size);
-    errno = ENOSPC;
-    return -1;
-  }
-  bool full = false;
-};
 
 class PolicyOfficeTest : public ::testing::Test {
  protected:
@@ -101,7 +92,7 @@ class PolicyOfficeTest : public ::testing::Test {
   boost::asio::io_context io_;
   std::string policy_ = dir_ / "policy.toml";
   policy::Resolver users_ = policy::files_resolver();
-  FullDisk disk_;
+  test::FullDisk disk_;
   std::unique_ptr<audit::Log> log_ = *audit::Log::open(dir_ / "audit", {}, disk_);
   std::unique_ptr<state::State> state_ = *state::State::open(
       dir_ / "state/state.db",

@@ -10,6 +10,7 @@
 #include "hsm_signer/service/signer.h"
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/full_disk.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::service {
@@ -30,16 +31,6 @@ key = "env:sandbox"
 allow = ["/v1/order/new"]
 window = [ { per = "1h", max_count = 1 } ]
 )";
-
-class FullDisk final : public audit::Disk {
- public:
-  ssize_t write(int fd, const void* bytes, std::size_t size) override {
-    if (!full) return audit::Disk::write(fd, bytes, size);
-    errno = ENOSPC;
-    return -1;
-  }
-  bool full = false;
-};
 
 inline policy::Rules rules_for_uid_7(std::string_view text) {
   policy::Resolver users;
@@ -156,7 +147,7 @@ class SignerTest : public ::testing::Test {
   SystemClock clock_;
   boost::asio::io_context io_;
   bool state_answers_ = true;
-  FullDisk disk_;
+  test::FullDisk disk_;
   test::FakeWorker worker_;
   PolicyDesk policy_;
   keystore::Registry registry_ = *keystore::Registry::restore({});

@@ -8,6 +8,7 @@
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/full_disk.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_officers.h"
 
@@ -20,16 +21,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr Peer kAdmin{.uid = 0, .gid = 0, .pid = 2};
-
-class FullDisk final : public audit::Disk {
- public:
-  ssize_t write(int fd, const void* bytes, std::size_t size) override {
-    if (!full) return audit::Disk::write(fd, bytes, size);
-    errno = ENOSPC;
-    return -1;
-  }
-  bool full = false;
-};
 
 class SwitchDeskTest : public ::testing::Test {
  protected:
@@ -149,7 +140,7 @@ class SwitchDeskTest : public ::testing::Test {
   boost::asio::io_context io_;
   bool hold_ = false;
   std::vector<std::function<void()>> held_;
-  FullDisk disk_;
+  test::FullDisk disk_;
   keystore::Registry registry_ = *keystore::Registry::restore({});
   std::unique_ptr<audit::Log> log_ = *audit::Log::open(dir_ / "audit", {}, disk_);
   std::unique_ptr<state::State> state_ =

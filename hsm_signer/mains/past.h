@@ -1,0 +1,56 @@
+// What earlier runs of hsm-signerd left in its log and its state, besides keys and windows.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "hsm_signer/audit/log.h"
+#include "hsm_signer/policy/switches.h"
+#include "hsm_signer/service/nonce_desk.h"
+#include "hsm_signer/service/officers_desk.h"
+#include "hsm_signer/service/policy_gate.h"
+#include "hsm_signer/service/released.h"
+#include "hsm_signer/state/state.h"
+
+namespace hsm {
+
+// Where state.db remembers how many records of the log were sealed.
+inline constexpr std::string_view kSealedScope = "audit/sealed";
+
+// Runs the loop until the state has answered; nothing else runs on it yet.
+template <class T, class Start>
+Result<T> wait_for_state(boost::asio::io_context& io, Start start) {
+  auto work = boost::asio::make_work_guard(io);
+  std::optional<Result<T>> answer;
+  start([&](Result<T> came) { answer = std::move(came); });
+  while (!answer) io.run_one();
+  work.reset();
+  io.restart();  // A loop that has run out of work would not run again.
+  return *std::move(answer);
+}
+
+struct Past {
+  service::NonceDesk::LoggedMarks marks;
+  service::Released released;
+  policy::Switches switches;
+  service::OfficersDesk::Used used;  // Statements.
+  std::vector<state::Note> approvals;
+  std::optional<service::PolicyGate::Accepted> policy;  // That officers let in last.
+
+  // In this order: what the state has, each record of the log, and what the state has beyond those.
+  static Result<Past> of_state(boost::asio::io_context& io, state::State& state,
+                               const Clock& clock);
+  void replay(const audit::Record& record);
+  Result<void> read_statements(boost::asio::io_context& io, state::State& state, Clock::Wall now);
+};
+
+// An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay.
+Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const audit::Log& log);
+// A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
+// after they were removed: the state knows how far it was sealed.
+Result<void> check_sealed(boost::asio::io_context& io, state::State& state, const audit::Log& log);
+
+}  // namespace hsm
