@@ -1,4 +1,5 @@
-// Files in which the operator of the host says what may be done: ceilings.toml, allowed_officers.
+// Files in which the operator of the host says what may be done: policy.toml,
+// ceilings.toml, allowed_officers.
 #pragma once
 
 #include <string>

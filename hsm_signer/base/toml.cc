@@ -23,7 +23,7 @@
 namespace hsm {
 namespace {
 
-constexpr std::size_t kFileLimit = 1 << 20;
+constexpr std::size_t kTomlLimit = 1 << 20;
 
 struct Document {
   std::string name;
@@ -89,7 +89,7 @@ TomlTable& TomlTable::operator=(TomlTable&&) noexcept = default;
 TomlTable::~TomlTable() = default;
 
 Result<TomlTable> TomlTable::load(const std::string& path) {
-  TRY(const Bytes bytes, read_file(path, kFileLimit, Code::usage));
+  TRY(const Bytes bytes, read_file(path, kTomlLimit, Code::usage));
   return parse(as_text(bytes), path);
 }
 

@@ -132,6 +132,8 @@ Result<void> approvals_sign(Context& context, const ApprovalOptions& options) {
   if (options.what == "-")
     return fail(Code::usage, "what is signed is asked about on the terminal: name a file");
   if (std::filesystem::exists(options.what, ignored)) return sign_file(context, options);
+  if (!options.what.starts_with("a-"))
+    return fail(Code::usage, "neither a file nor the id of a request that waits", options.what);
   TRY(client::Client admin, context.admin());
   TRY(const wire::ApprovalItem item, one_approval(admin, options.what));
   TRY(const officers::Statement statement, officers::Statement::parse(item.text));

@@ -4,8 +4,6 @@
 namespace hsm::ctl {
 namespace {
 
-constexpr std::size_t kPemLimit = 16 * 1024;
-
 std::string where(const audit::Finding& finding) {
   return finding.file + (finding.line == 0 ? "" : ":" + std::to_string(finding.line));
 }

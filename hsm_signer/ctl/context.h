@@ -11,6 +11,9 @@
 
 namespace hsm::ctl {
 
+// Of a public key's file.
+inline constexpr std::size_t kPemLimit = 16 * 1024;
+
 struct Globals {
   std::string dir;     // --dir DIR stands for --config DIR/signer.toml.
   std::string config;  // --config FILE

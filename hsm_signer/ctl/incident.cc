@@ -109,8 +109,11 @@ Json panic_json(const wire::Panicked& answer) {
         .text("time", item.time);
     unspent.push_back(json.done());
   }
+  std::vector<std::string> also;
+  for (const wire::KeyNameItem& name : answer.also_frozen) also.push_back('"' + name.key + '"');
   Json json;
   json.raw("steps", json_array(steps))
+      .raw("also_frozen", json_array(also))
       .raw("unspent", json_array(unspent))
       .number("unspent_more", answer.unspent_more)
       .text("nonce", answer.nonce_form);
@@ -144,6 +147,8 @@ std::string panic_text(const wire::Panicked& answer) {
   std::string text;
   for (const wire::PanicStep& step : answer.steps)
     text += step.step + ": " + (step.code.empty() ? "done" : step.sentence) + "\n";
+  for (const wire::KeyNameItem& name : answer.also_frozen)
+    text += "also frozen: " + name.key + ", another name of this API key\n";
   if (!answer.cancel_all.empty() || !answer.burn.empty())
     text +=
         "Send these, in this order, from an address that the key trusts "

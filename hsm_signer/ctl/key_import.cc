@@ -15,7 +15,6 @@
 namespace hsm::ctl {
 namespace {
 
-constexpr std::size_t kPemLimit = 16 * 1024;
 constexpr std::size_t kBlobLimit = 16 * 1024;
 
 Result<wire::RegisterKey> registration(const ImportOptions& options, const TokenConfig& token) {
@@ -94,7 +93,10 @@ struct Brought {
 Result<Brought> import_and_activate(client::Client& admin, client::Client& token,
                                     const ImportOptions& options, const wire::Registered& version,
                                     const wire::WrappedKey& blob) {
-  const wire::Import ask{.label = version.label, .cka_id = version.cka_id, .blob = blob.encode()};
+  const wire::Import ask{.label = version.label,
+                         .cka_id = version.cka_id,
+                         .blob = blob.encode(),
+                         .production = options.environment == name(Environment::production)};
   const auto imported = token.call<wire::Imported>(ask);
   // While the connection stands, the token host has said no; when it is gone, nobody knows.
   if (!imported) {

@@ -12,7 +12,7 @@ std::string reloaded_text(const wire::PolicyInForce& now) {
           std::to_string(now.clients) + " clients, " + std::to_string(now.rules) +
           " rules\nsha256 " + now.sha256 + "\nwas    " + now.old_sha256 + "\n";
   for (const wire::BegunWindow& one : now.windows)
-    text += "a window begins anew: " + one.window + "\n";
+    text += "a window may lack what was signed before: " + one.window + "\n";
   if (now.begun > now.windows.size())
     text += "and " + std::to_string(now.begun - now.windows.size()) + " windows more\n";
   return text;

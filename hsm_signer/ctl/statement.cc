@@ -9,6 +9,7 @@
 #include "hsm_signer/ctl/in_words.h"
 #include "hsm_signer/ctl/verbs.h"
 #include "hsm_signer/officers/bundle.h"
+#include "hsm_signer/officers/quorum.h"
 
 namespace hsm::ctl {
 namespace {
@@ -78,6 +79,36 @@ Result<Statement> described(const StatementOptions& options) {
   return statement;
 }
 
+// The signer would refuse these too, but only when officers have signed them.
+Result<void> can_ever_count(const StatementOptions& options, const Statement& statement) {
+  if (statement.expires > SystemClock{}.wall() + officers::kLongestLife)
+    return fail(Code::usage, "a statement counts 24 hours at most", "--within " + options.within);
+  if (statement.verb != Verb::thaw) return {};
+  const bool named = options.scope == "key" || options.scope == "client";
+  if (!named && options.scope != "all")
+    return fail(Code::usage, "thaw is of --scope key, client or all");
+  if (named == options.name.empty())
+    return fail(Code::usage, named ? "say which with --name" : "--scope all takes no --name",
+                "--scope " + options.scope);
+  return {};
+}
+
+// Lines of a statement, as the command line calls them.
+Error in_options(Error error) {
+  if (error.code != Code::invalid_payload) return error;
+  std::string& text = error.detail;
+  const auto replace = [&](std::string_view line, std::string_view option) {
+    if (text.starts_with(line)) text.replace(0, line.size(), option);
+  };
+  replace("policy-serial", "--serial");
+  replace("api-key-id", "--api-key");
+  replace("arg-", "--");
+  for (const char* plain : {"key", "client", "environment", "host", "id", "requester"})
+    replace(std::string{plain} + " is", "--" + std::string{plain} + " is");
+  if (text.starts_with("--before is out")) text += ": 2026-11-25T19:00:00.000000Z";
+  return {.code = Code::usage, .what = "this statement cannot be made", .detail = std::move(text)};
+}
+
 bool lacks_what_the_signer_knows(const Statement& statement) {
   const bool of_version = statement.verb == Verb::activate || statement.verb == Verb::destroy;
   return statement.host.empty() || (of_version && statement.api_key_id.empty());
@@ -87,9 +118,12 @@ bool lacks_what_the_signer_knows(const Statement& statement) {
 
 Result<void> statement_make(Context& context, const StatementOptions& options) {
   TRY(Statement statement, described(options));
+  TRY_VOID(can_ever_count(options, statement));
   if (lacks_what_the_signer_knows(statement))
     TRY_VOID(fill_from_signer(context, options, statement));
-  TRY(const std::string text, statement.to_text());
+  const Result<std::string> made = statement.to_text();
+  if (!made) return fail(in_options(made.error()));
+  const std::string& text = *made;
   if (!options.output.empty()) {
     TRY_VOID(write_file_atomic(options.output, as_bytes(text), 0644));
     TRY(const std::string words, in_words(statement));

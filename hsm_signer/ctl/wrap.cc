@@ -8,8 +8,6 @@
 namespace hsm::ctl {
 namespace {
 
-constexpr std::size_t kPemLimit = 16 * 1024;
-
 // A blob may be the only copy of a secret, and a device node is no file to be replaced.
 Result<void> refuse_existing(const std::string& path) {
   struct stat status {};

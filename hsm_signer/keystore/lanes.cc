@@ -39,7 +39,7 @@ struct Stream {
   IndexList jobs;
 };
 
-struct Level {
+struct LaneLevel {
   Link link;
   IndexList streams;
   bool in_ring = false;
@@ -97,7 +97,7 @@ struct Lanes::Impl {
   std::vector<Stream> streams;
   std::vector<Key> keys;
   std::unordered_map<KeyIndex, Slot> key_slots;
-  std::vector<Level> levels;  // levels[key × kUrgencies + urgency]
+  std::vector<LaneLevel> levels;  // levels[key × kUrgencies + urgency]
   std::vector<Token> tokens;
   std::vector<Worker> workers;
   std::uint64_t last_ticket = 0;

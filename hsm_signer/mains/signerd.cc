@@ -15,12 +15,12 @@
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/config/signer_config.h"
-#include "hsm_signer/mains/past.h"
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/panic.h"
+#include "hsm_signer/service/past.h"
 #include "hsm_signer/service/policy_office.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
@@ -67,7 +67,7 @@ using Officers = std::optional<service::OfficersDesk::Place>;
 class Daemon {
  public:
   Daemon(const SignerConfig& config, const service::PolicyFile& file, service::PolicyDesk& policy,
-         audit::Log& log, state::State& state, keystore::Registry& registry, Past past,
+         audit::Log& log, state::State& state, keystore::Registry& registry, service::Past past,
          Officers officers, asio::io_context& io)
       : config_{config},
         io_{io},
@@ -88,7 +88,7 @@ class Daemon {
                 pool_,
                 config.audit_key,
                 [&state](std::uint64_t sealed, const service::Sealer::Done& done) {
-                  state.raise(std::string{kSealedScope}, sealed,
+                  state.raise(std::string{service::kSealedScope}, sealed,
                               [done](const Result<Uint128>& before) {
                                 done(before ? Result<void>{} : fail(before.error()));
                               });
@@ -141,16 +141,15 @@ class Daemon {
         gate_{state, officers_, std::move(past.policy)},
         policies_{{.desk = policy, .gate = gate_, .ledger = ledger_}, file},
         client_handler_{signer_},
-        admin_handler_{admin_, switches_, panic_, policies_} {
-    approvals_.load(past.approvals);
-  }
+        admin_handler_{admin_, switches_, panic_, policies_},
+        approvals_at_start_{std::move(past.approvals)} {}
 
   // Whether officers have let in the policy that this run is to begin with.
   Result<void> let_in(const service::PolicyFile& file) {
     const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
-    TRY_VOID(wait_for_state<service::PolicyGate::Passed>(io_, [&](service::PolicyGate::Reply done) {
-      gate_.pass(self, file, {}, std::move(done));
-    }));
+    TRY_VOID(service::wait_for_state<service::PolicyGate::Passed>(
+        io_,
+        [&](service::PolicyGate::Reply done) { gate_.pass(self, file, {}, std::move(done)); }));
     return {};
   }
 
@@ -184,6 +183,7 @@ class Daemon {
 
   void run(const std::string& policy_sha256) {
     record_start(policy_sha256);
+    approvals_.load(std::exchange(approvals_at_start_, {}));
     signals_.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) drain();
     });
@@ -286,6 +286,7 @@ class Daemon {
   service::PolicyOffice policies_;
   transport::ClientHandler client_handler_;
   transport::AdminHandler admin_handler_;
+  std::vector<state::Note> approvals_at_start_;
   std::optional<transport::Server> clients_;
   std::optional<transport::Server> admins_;
   Clock::Steady drain_until_{};
@@ -321,14 +322,14 @@ Result<void> serve(const Options& options) {
   TRY(keystore::Registry registry, keystore::Registry::restore(std::move(versions)));
   const SystemClock clock;
   service::PolicyDesk policy{clock, file.rules};
-  TRY(Past past, Past::of_state(io, *state, clock));
+  TRY(service::Past past, service::Past::of_state(io, *state, clock));
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, [&](const audit::Record& record) {
         past.replay(record);
         policy.replay(record);
       }));
-  if (options.audit_lost) TRY_VOID(give_up_log(io, *state, *log));
-  TRY_VOID(check_sealed(io, *state, *log));
+  if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log));
+  TRY_VOID(service::check_sealed(io, *state, *log));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));
   Daemon daemon{config, file, policy, *log, *state, registry, std::move(past), std::move(officers),
                 io};

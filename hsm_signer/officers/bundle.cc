@@ -1,13 +1,11 @@
 #include "hsm_signer/officers/bundle.h"
 
 #include "hsm_signer/officers/quorum.h"
+#include "hsm_signer/officers/sshsig.h"
 #include "hsm_signer/officers/verify.h"
 
 namespace hsm::officers {
 namespace {
-
-constexpr std::string_view kBegin = "-----BEGIN SSH SIGNATURE-----\n";
-constexpr std::string_view kEnd = "-----END SSH SIGNATURE-----\n";
 
 // What verifies, by officers' keys; and why the rest does not count.
 struct Sifted {
@@ -43,16 +41,16 @@ Result<Bundle> Bundle::parse(std::string_view bundle) {
     return fail(Code::too_large, "the signed statement is too long",
                 "the limit is " + std::to_string(kBundleLimit) + " bytes");
   Bundle parsed;
-  parsed.text = bundle.substr(0, bundle.find(kBegin));  // No line of a statement begins so.
+  parsed.text = bundle.substr(0, bundle.find(kSshsigBegin));  // No line of a statement begins so.
   TRY(parsed.statement, Statement::parse(parsed.text));
   std::string_view rest = bundle.substr(parsed.text.size());
   while (!rest.empty()) {
     if (parsed.signatures.size() == kMostSignatures)
       return fail(Code::too_large, "too many signatures under one statement",
                   "the limit is " + std::to_string(kMostSignatures));
-    const std::size_t end = rest.find(kEnd);
+    const std::size_t end = rest.find(kSshsigEnd);
     const std::string_view armored =
-        end == std::string_view::npos ? rest : rest.substr(0, end + kEnd.size());
+        end == std::string_view::npos ? rest : rest.substr(0, end + kSshsigEnd.size());
     TRY(Signature signature, Signature::from_text(armored));
     parsed.signatures.push_back(std::move(signature));
     rest.remove_prefix(armored.size());

@@ -18,6 +18,9 @@
 
 namespace hsm::officers {
 
+// How long a statement may count.
+inline constexpr std::chrono::hours kLongestLife{24};
+
 // What is asked for. Every field comes from configuration and from the statement itself, none from
 // the signatures.
 struct Demand {
@@ -42,7 +45,7 @@ class UsedStatements {
  public:
   struct Limits {
     std::size_t most = 4096;
-    std::chrono::seconds longest_life{std::chrono::hours{24}};
+    std::chrono::seconds longest_life{kLongestLife};
   };
   using Expiries = std::map<std::string, Clock::Wall, std::less<>>;
 

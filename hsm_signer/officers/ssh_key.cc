@@ -15,7 +15,7 @@
 namespace hsm::officers {
 namespace {
 
-constexpr std::string_view kDamaged = "the SSH public key is damaged";
+constexpr std::string_view kDamagedKey = "the SSH public key is damaged";
 constexpr std::string_view kNotTaken = "not an SSH key that officers may sign with";
 constexpr std::string_view kNotALine = "not a line of an SSH public key file";
 
@@ -211,7 +211,7 @@ Result<PublicKey> PublicKey::decode(ByteView blob) {
   if (blob.size() > kMostBlob)
     return fail(Code::too_large, "the SSH public key is too long",
                 "the limit is " + std::to_string(kMostBlob) + " bytes");
-  SshReader reader{blob, kDamaged};
+  SshReader reader{blob, kDamagedKey};
   TRY(const ByteView type, reader.string("type", kMostName));
   TRY(const Row* const known, row_of(as_text(type)));
   PublicKey key{known->type};

@@ -9,13 +9,11 @@
 namespace hsm::officers {
 namespace {
 
-constexpr std::string_view kBegin = "-----BEGIN SSH SIGNATURE-----\n";
-constexpr std::string_view kEnd = "-----END SSH SIGNATURE-----\n";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kLine = 70;  // What ssh-keygen writes; PROTOCOL.sshsig only says "should".
 constexpr std::size_t kMostNamespace = 64;
 constexpr std::size_t kMostHashName = 16;
-constexpr std::string_view kDamaged = "the SSH signature is damaged";
+constexpr std::string_view kDamagedSignature = "the SSH signature is damaged";
 constexpr std::string_view kNotArmored = "not an SSH signature as ssh-keygen -Y sign writes it";
 
 constexpr std::array kHashes{Spelling<TextHash>{TextHash::sha256, "sha256"},
@@ -23,7 +21,7 @@ constexpr std::array kHashes{Spelling<TextHash>{TextHash::sha256, "sha256"},
 
 constexpr std::size_t armored_size(std::size_t blob) {
   const std::size_t base64 = base64_size(blob);
-  return kBegin.size() + base64 + (base64 + kLine - 1) / kLine + kEnd.size();
+  return kSshsigBegin.size() + base64 + (base64 + kLine - 1) / kLine + kSshsigEnd.size();
 }
 
 tl::unexpected<Error> not_armored(std::string detail) {
@@ -58,12 +56,13 @@ Result<Signature> Signature::from_text(std::string_view text) {
                 "the limit is " + std::to_string(kMost) + " bytes of text");
   if (text.find('\r') != std::string_view::npos)
     return not_armored("it has carriage returns; send the file as it was written");
-  if (!text.starts_with(kBegin))
+  if (!text.starts_with(kSshsigBegin))
     return not_armored("the first line is not -----BEGIN SSH SIGNATURE-----");
-  if (!text.ends_with(kEnd) || text.size() < kBegin.size() + kEnd.size())
+  if (!text.ends_with(kSshsigEnd) || text.size() < kSshsigBegin.size() + kSshsigEnd.size())
     return not_armored("the last line is not -----END SSH SIGNATURE----- and a newline");
   TRY(const std::string base64,
-      join_lines(text.substr(kBegin.size(), text.size() - kBegin.size() - kEnd.size())));
+      join_lines(
+          text.substr(kSshsigBegin.size(), text.size() - kSshsigBegin.size() - kSshsigEnd.size())));
   const auto blob = base64_decode_canonical(base64);
   if (!blob) return not_armored("its lines are not canonical base64");
   return decode(*blob);
@@ -71,10 +70,10 @@ Result<Signature> Signature::from_text(std::string_view text) {
 
 std::string Signature::to_text() const {
   const std::string base64 = base64_encode(encode());
-  std::string text{kBegin};
+  std::string text{kSshsigBegin};
   for (std::size_t at = 0; at < base64.size(); at += kLine)
     text.append(base64, at, kLine).append("\n");
-  return text.append(kEnd);
+  return text.append(kSshsigEnd);
 }
 
 Result<Signature> Signature::decode(ByteView blob) {
@@ -82,8 +81,8 @@ Result<Signature> Signature::decode(ByteView blob) {
     return fail(Code::too_large, "the SSH signature is too long",
                 "the limit is " + std::to_string(kMostSignatureBytes) + " bytes");
   if (blob.size() < kPreamble.size() || as_text(blob.first(kPreamble.size())) != kPreamble)
-    return fail(Code::invalid_payload, kDamaged, "it does not begin with SSHSIG");
-  SshReader reader{blob.subspan(kPreamble.size()), kDamaged};
+    return fail(Code::invalid_payload, kDamagedSignature, "it does not begin with SSHSIG");
+  SshReader reader{blob.subspan(kPreamble.size()), kDamagedSignature};
   TRY(const std::uint32_t version, reader.number("version"));
   if (version != kVersion)
     return reader.refuse("version", "is " + std::to_string(version) + "; only 1 is known");

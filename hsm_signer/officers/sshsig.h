@@ -15,6 +15,10 @@
 
 namespace hsm::officers {
 
+// The lines around an armored signature (PROTOCOL.sshsig, "Armored format").
+inline constexpr std::string_view kSshsigBegin = "-----BEGIN SSH SIGNATURE-----\n";
+inline constexpr std::string_view kSshsigEnd = "-----END SSH SIGNATURE-----\n";
+
 // What officers' signatures are for: ssh-keygen -Y sign -n hsm-signer-v1.
 inline constexpr std::string_view kNamespace = "hsm-signer-v1";
 

@@ -14,7 +14,7 @@
 namespace hsm::officers {
 namespace {
 
-constexpr std::string_view kDamaged = "the value in the SSH signature is damaged";
+constexpr std::string_view kDamagedValue = "the value in the SSH signature is damaged";
 constexpr std::string_view kNotTaken = "the algorithm of the SSH signature is not taken";
 constexpr std::size_t kMostName = 64;
 constexpr std::size_t kEd25519Size = 64;
@@ -38,7 +38,7 @@ struct Value {
 };
 
 Result<Value> read_value(ByteView bytes, KeyType type) {
-  SshReader reader{bytes, kDamaged};
+  SshReader reader{bytes, kDamagedValue};
   TRY(const ByteView algorithm, reader.string("algorithm", kMostName));
   TRY(const ByteView raw, reader.string("signature", kMostSignatureBytes));
   Value value{.algorithm = as_text(algorithm), .raw = raw};
@@ -82,7 +82,7 @@ Result<const char*> digest_of(KeyType type, std::string_view algorithm) {
 // RFC 5656 section 3.1.2 has two mpints, OpenSSL wants DER. That both are below the group's order
 // OpenSSL checks.
 Result<Bytes> der_of_ecdsa(ByteView raw, std::size_t coordinate) {
-  SshReader reader{raw, kDamaged};
+  SshReader reader{raw, kDamagedValue};
   TRY(const ByteView r, reader.positive("r", coordinate));
   TRY(const ByteView s, reader.positive("s", coordinate));
   TRY_VOID(reader.end());
@@ -109,7 +109,7 @@ Result<Bytes> value_for_openssl(const PublicKey& key, ByteView raw) {
   const std::size_t size = key.type() == KeyType::rsa ? key.material().size() : kEd25519Size;
   if (raw.size() != size)
     return fail(
-        Code::invalid_payload, kDamaged,
+        Code::invalid_payload, kDamagedValue,
         "it has " + std::to_string(raw.size()) + " bytes; its key makes " + std::to_string(size));
   return Bytes{raw.begin(), raw.end()};
 }

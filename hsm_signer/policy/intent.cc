@@ -48,7 +48,7 @@ constexpr std::array kReadings{
 constexpr std::array<std::string_view, 8> kFactNames{
     "symbol", "side", "type", "options", "amount", "price", "destination", "counterparty"};
 
-constexpr Facts facts_of(const Reading& reading) {
+constexpr Facts facts_in(const Reading& reading) {
   Facts facts = reading.more;
   if (!reading.side.empty()) facts |= bit(Fact::side) | bit(Fact::symbol);
   if (!reading.type.empty()) facts |= bit(Fact::type);
@@ -112,7 +112,7 @@ Fact lowest(Facts facts) { return static_cast<Fact>(std::countr_zero(facts)); }
 
 Facts facts_of(const venue::Endpoint& endpoint) {
   const Reading* reading = reading_of(endpoint);
-  return reading == nullptr ? Facts{0} : facts_of(*reading);
+  return reading == nullptr ? Facts{0} : facts_in(*reading);
 }
 
 bool commits(venue::Class cls) {
@@ -151,7 +151,7 @@ Intent intent_of(const venue::Payload& payload) {
   const Reading* reading = reading_of(payload.endpoint());
   if (reading == nullptr) return {};
   Intent intent;
-  intent.facts = facts_of(*reading);
+  intent.facts = facts_in(*reading);
   intent.asset = asset_of(payload, reading->asset);
   intent.asset_bit = asset_bit(intent.asset);
   if (!reading->side.empty())

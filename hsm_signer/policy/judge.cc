@@ -169,6 +169,9 @@ std::optional<Decimal> counted_price(const Case& at) {
 }
 
 Objected no_reference(const Case& at, std::string_view symbol) {
+  const std::string_view side = at.intent().side;
+  if (at.intent().pricing == Pricing::limit && side != "buy" && side != "sell")
+    return refuse(at, "limits notional, and the side of this order is neither buy nor sell");
   if (!at.limits().reference_age)
     return refuse(at, "limits notional and has no reference price to count this order with");
   return refuse(at, "needs a reference price of ", tame(symbol), " no older than ",
@@ -260,11 +263,16 @@ Objected addresses(const Case& at) {
                 to->memo ? " with that memo" : " without a memo");
 }
 
+// Both ends of a transfer have to be named: what the exchange takes for one that is not, no rule
+// has looked at.
 Objected accounts(const Case& at) {
   const auto& allowed = at.limits().accounts;
   if (!allowed) return kHolds;
   for (const std::string_view member : {"account", "sourceAccount", "targetAccount"}) {
-    if (!at.ask.payload.member(member)) continue;
+    if (!at.ask.payload.member(member)) {
+      if (!at.ask.payload.endpoint().requires_member(member)) continue;
+      return refuse(at, "allows accounts, and the request names no ", member);
+    }
     const auto account = text_member(at.ask.payload, member);
     if (!account || !lists(*allowed, *account)) return refuse(at, "does not allow that ", member);
   }

@@ -9,10 +9,13 @@
 namespace hsm::policy {
 namespace {
 
-// Members whose values decide what a request does. Labels, ids that the client makes up and
-// personal data (names, bank account numbers) are no matter of the policy and stay out of the audit
-// record.
-constexpr std::array<std::string_view, 30> kJudgedMembers{"symbol",
+// Members whose values decide what a request does, and the ids by which the exchange's own history
+// names it (audit reconcile). Labels and personal data (names, bank account numbers) are no matter
+// of the policy and stay out of the audit record.
+constexpr std::array<std::string_view, 33> kJudgedMembers{"symbol",
+                                                          "client_order_id",
+                                                          "clientTransferId",
+                                                          "client_transfer_id",
                                                           "side",
                                                           "type",
                                                           "amount",

@@ -7,7 +7,6 @@
 namespace hsm::policy {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -54,7 +53,7 @@ class ZoneRule::Reader {
     if (!week || !take('.')) return std::nullopt;
     const auto day = number(0, 6);
     if (!day) return std::nullopt;
-    const auto time = take('/') ? signed_time(kMostTimeHours) : seconds{hours{2}};
+    const auto time = take('/') ? signed_time(kMostTimeHours) : seconds{std::chrono::hours{2}};
     if (!time) return std::nullopt;
     return Date{std::chrono::month{*month}, *week, std::chrono::weekday{*day}, *time};
   }
@@ -81,7 +80,7 @@ class ZoneRule::Reader {
     if (!negative) take('+');
     const auto h = number(0, most_hours);
     if (!h) return std::nullopt;
-    seconds time = hours{*h};
+    seconds time = std::chrono::hours{*h};
     if (take(':')) {
       const auto m = number(0, 59);
       if (!m) return std::nullopt;
@@ -111,7 +110,7 @@ Result<ZoneRule> ZoneRule::parse(std::string_view text) {
   if (reader.at_end()) return rule;
 
   if (!reader.name()) return wrong();
-  Saving saving{*standard + hours{1}, {}, {}};
+  Saving saving{*standard + std::chrono::hours{1}, {}, {}};
   if (!reader.take(',')) {
     const auto offset = reader.offset();
     if (!offset || !reader.take(',')) return wrong();

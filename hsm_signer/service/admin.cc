@@ -19,7 +19,7 @@ constexpr keystore::KeyIndex kControlKeys = 0xF000'0000;
 keystore::KeyIndex control_key(keystore::TokenIndex token, std::uint16_t cka_id) {
   return kControlKeys + (token << 16) + cka_id;
 }
-constexpr std::size_t kPage = 128;
+constexpr std::size_t kVersionsPage = 128;
 constexpr std::chrono::seconds kControlDeadline{10};
 
 // What officers have to state of a version.
@@ -193,7 +193,8 @@ void Admin::check(const wire::CheckKeys& ask, Reply<wire::VersionList> reply) {
   for (const KeyVersion* version : parts_.registry.all()) {
     const bool wanted = ask.key.empty() || version->key.value == ask.key;
     if (!wanted || version->state == VersionState::destroyed) continue;
-    if (list->total++ >= ask.offset && versions.size() < kPage) versions.push_back(*version);
+    if (list->total++ >= ask.offset && versions.size() < kVersionsPage)
+      versions.push_back(*version);
   }
   if (list->total == 0 && !ask.key.empty()) return reply(fail(Code::denied, "no such key"));
   list->versions.resize(versions.size());
@@ -217,7 +218,7 @@ wire::VersionList Admin::list(const wire::ListVersions& ask) const {
   wire::VersionList list;
   for (const KeyVersion* version : parts_.registry.all()) {
     if (!ask.key.empty() && version->key.value != ask.key) continue;
-    if (list.total++ >= ask.offset && list.versions.size() < kPage)
+    if (list.total++ >= ask.offset && list.versions.size() < kVersionsPage)
       list.versions.push_back(item(*version));
   }
   return list;

@@ -1,5 +1,7 @@
 #include "hsm_signer/service/approval_desk.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -11,7 +13,7 @@
 namespace hsm::service {
 namespace {
 
-constexpr std::size_t kPage = 64;
+constexpr std::size_t kApprovalsPage = 64;
 constexpr std::size_t kReasonLimit = 200;
 
 std::uint64_t micros(Clock::Wall time) {
@@ -52,13 +54,24 @@ void ApprovalDesk::load(const std::vector<state::Note>& notes) {
     const bool over =
         pending && (parts_.officers.is_used(pending->id) || pending->ends() <= parts_.clock.wall());
     if (!pending || over) {
-      log(pending ? Level::notice : Level::warning, "approval_void",
-          pending ? note.name + " was used or is over" : pending.error().sentence());
+      if (pending) tell_void(*pending);
+      if (!pending) log(Level::warning, "approval_void", pending.error().sentence());
       drop(note.name);
       continue;
     }
     (void)pending_.add(*std::move(pending));  // More than may be added: those are dropped here.
   }
+}
+
+// Nobody has heard what became of it: the run that knew has ended.
+void ApprovalDesk::tell_void(const Pending& pending) {
+  const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
+  const bool used = parts_.officers.is_used(pending.id);
+  record(
+      self, "approval_void", pending, pending.officers,
+      used ? "hsm-signerd ended while it was signed: there may be a signature, look at the exchange"
+           : "its time was up",
+      {});
 }
 
 std::string ApprovalDesk::asked_hash(std::string_view client, std::string_view key,
@@ -221,7 +234,7 @@ Result<wire::ApprovalList> ApprovalDesk::list(const wire::ListApprovals& ask) {
     return list;
   }
   const std::vector<const Pending*> all = pending_.all();
-  for (std::size_t i = ask.offset; i < all.size() && list.approvals.size() < kPage; ++i)
+  for (std::size_t i = ask.offset; i < all.size() && list.approvals.size() < kApprovalsPage; ++i)
     add(*all[i]);
   return list;
 }

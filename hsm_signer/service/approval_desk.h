@@ -77,6 +77,7 @@ class ApprovalDesk {
 
  private:
   void sweep();
+  void tell_void(const Pending& pending);
   Result<Pending*> begin(const Ask& ask, Pending fresh);
   Pending describe(const Ask& ask) const;
   Error wait(const Pending& pending, const std::string& more) const;

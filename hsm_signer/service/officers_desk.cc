@@ -19,7 +19,6 @@ constexpr std::string_view kForgottenUntil = "until";
 constexpr std::size_t kTimeSize = 27;  // Of rfc3339().
 constexpr std::size_t kSha256Size = 64;
 // As long as a statement may live: what a record does not say of its expiry.
-constexpr std::chrono::hours kLongestLife{24};
 
 // "2026-11-25T19:00:00.000000Z 9f86…": the value of a note.
 std::string note_text(Clock::Wall expires, const std::string& sha256) {
@@ -29,17 +28,6 @@ std::string note_text(Clock::Wall expires, const std::string& sha256) {
 std::string sha256_of(const Statement& statement) {
   const auto text = statement.to_text();
   return text ? hex_encode(sha256(as_bytes(*text))) : std::string{};
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text.append(text.empty() ? "" : ",").append(name);
-  return text;
-}
-
-std::string people(const officers::Need& need) {
-  return std::to_string(need.officers) + (need.officers == 1 ? " officer" : " distinct officers") +
-         " of group \"" + need.group + "\"";
 }
 
 // What it is about, for the log: "destroy desk-a.trade version=2".
@@ -53,6 +41,17 @@ std::string subject_of(const Statement& statement) {
 }
 
 }  // namespace
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text.append(text.empty() ? "" : ",").append(name);
+  return text;
+}
+
+std::string people(const officers::Need& need) {
+  return std::to_string(need.officers) + (need.officers == 1 ? " officer" : " distinct officers") +
+         " of group \"" + need.group + "\"";
+}
 
 Result<std::optional<OfficersDesk::Place>> OfficersDesk::place_of(const SignerConfig& config) {
   if (!config.officers) return std::optional<Place>{};
@@ -79,7 +78,7 @@ void OfficersDesk::Used::replay(const audit::Record& record) {
   if (record.kind != audit::Kind::admin) return;
   if (record.action == kGivenBack) used_.erase(record.statement);
   if (record.action != kAction) return;
-  Use use{.expires = record.time + kLongestLife, .sha256 = record.text_sha256};
+  Use use{.expires = record.time + officers::kLongestLife, .sha256 = record.text_sha256};
   if (record.detail.starts_with(kUntil))
     if (const auto until = parse_rfc3339(std::string_view{record.detail}.substr(kUntil.size())))
       use.expires = *until;

@@ -17,6 +17,11 @@
 
 namespace hsm::service {
 
+// "2 distinct officers of group "ops"".
+std::string people(const officers::Need& need);
+// As a record names officers: "alice,bob".
+std::string joined(const std::vector<std::string>& names);
+
 class OfficersDesk {
  public:
   struct Parts {

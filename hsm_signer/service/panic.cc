@@ -1,5 +1,6 @@
 #include "hsm_signer/service/panic.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "hsm_signer/base/log.h"
@@ -56,22 +57,39 @@ void Panic::run(const Peer& who, const wire::Panic& ask, Reply reply) {
   freeze(course);
 }
 
+// The exchange knows the API key, not what we call it: under another name it would go on signing
+// above the burnt nonce.
+std::vector<std::string> Panic::names_of(const ApiKeyId& id) const {
+  std::vector<std::string> names;
+  for (const keystore::KeyVersion* version : parts_.task.registry.all()) {
+    if (version->api_key_id == id && (names.empty() || names.back() != version->key.value))
+      names.push_back(version->key.value);
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 // In force when set() returns; the answer waits until a restart would know it too. That can take
 // as long as a disk hangs, so signing does not wait for it.
 void Panic::freeze(const std::shared_ptr<Course>& course) {
   course->answer.steps.resize(3);
   ++unfinished_;
-  const auto joined = std::make_shared<int>(2);
+  const std::vector<std::string> names = names_of(course->version.api_key_id);
+  const auto joined = std::make_shared<std::size_t>(names.size() + 1);
   const auto join = [this, course, joined] {
     if (--*joined == 0) end(course);
   };
-  parts_.switches.set(
-      course->who,
-      {.kind = "key", .name = course->ask.key, .what = "frozen", .reason = course->ask.reason},
-      [course, join](const Result<wire::Done>& done) {
-        course->answer.steps[0] = step("freeze", done ? Result<void>{} : fail(done.error()));
-        join();
-      });
+  course->answer.steps[0] = step("freeze", Result<void>{});
+  for (const std::string& key : names) {
+    if (key != course->ask.key) course->answer.also_frozen.push_back({key});
+    parts_.switches.set(
+        course->who, {.kind = "key", .name = key, .what = "frozen", .reason = course->ask.reason},
+        [course, join](const Result<wire::Done>& done) {
+          if (!done) course->answer.steps[0] = step("freeze", fail(done.error()));
+          join();
+        });
+  }
   cancel(course, join);
 }
 
@@ -145,6 +163,8 @@ void Panic::end(const std::shared_ptr<Course>& course) {
   event.reason = course->ask.reason;
   for (const wire::PanicStep& one : answer.steps)
     event.detail.append(event.detail.empty() ? "" : ", ").append(said(one));
+  for (const wire::KeyNameItem& name : answer.also_frozen)
+    event.detail.append(", also frozen: ").append(name.key);
   log(Level::warning, "panic", event.subject + ": " + event.detail);
   parts_.task.ledger.event(std::move(event));
   --unfinished_;

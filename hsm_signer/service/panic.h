@@ -35,6 +35,7 @@ class Panic {
  private:
   struct Course;
 
+  std::vector<std::string> names_of(const ApiKeyId& id) const;
   void freeze(const std::shared_ptr<Course>& course);
   void cancel(const std::shared_ptr<Course>& course, std::function<void()> then);
   void burn(const std::shared_ptr<Course>& course, std::function<void()> then);

@@ -26,7 +26,8 @@ class PolicyDesk {
   const std::shared_ptr<const policy::Rules>& rules() const { return rules_; }
 
   // Other rules are in force from now on; requests that were let in keep theirs. Windows go on by
-  // what they count, references stay. Gives the windows that begin anew (policy/succession.h).
+  // what they count, references stay. Gives the windows that may lack what was signed before
+  // (policy/succession.h).
   std::vector<std::string> replace(std::shared_ptr<const policy::Rules> rules);
 
   // The request is let in: its windows count it. Gives the instant, for give_back().

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "hsm_signer/base/hash.h"
+#include "hsm_signer/base/operator_file.h"
 
 namespace hsm::service {
 namespace {
@@ -23,21 +24,10 @@ std::optional<PolicyGate::Accepted> parse_accepted(std::string_view text) {
   return accepted;
 }
 
-std::string people(const officers::Need& need) {
-  return std::to_string(need.officers) + (need.officers == 1 ? " officer" : " distinct officers") +
-         " of group \"" + need.group + "\"";
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text.append(text.empty() ? "" : ",").append(name);
-  return text;
-}
-
 }  // namespace
 
 Result<PolicyFile> PolicyFile::load(const std::string& path, const policy::Resolver& resolver) {
-  TRY(const Bytes text, read_file(path, kPolicyLimit, Code::usage));
+  TRY(const Bytes text, read_operator_file(path, FileOwner::root_or_self));
   TRY(policy::Rules rules, policy::Rules::parse(as_text(text), path, resolver));
   return PolicyFile{path, std::make_shared<const policy::Rules>(std::move(rules)),
                     hex_encode(hsm::sha256(text))};
@@ -69,9 +59,9 @@ Result<std::string> PolicyGate::bundle_for(const PolicyFile& file, const std::st
   }
   return fail(Code::approval_required, "officers have not stated this policy",
               people(officers_.place().administration) +
-                  " have to sign what hsm-signerctl statement make policy --serial " +
-                  std::to_string(serial) + " --sha256 " + file.sha256 + " writes; put it into " +
-                  beside);
+                  " have to sign what hsm-signerctl statement make policy --host " +
+                  officers_.place().host + " --serial " + std::to_string(serial) + " --sha256 " +
+                  file.sha256 + " writes; put it into " + beside);
 }
 
 void PolicyGate::pass(const Peer& who, const PolicyFile& file, const std::string& bundle,

@@ -19,7 +19,9 @@ struct PolicyFile {
   std::shared_ptr<const policy::Rules> rules;
   std::string sha256;
 
-  // Hashed and parsed from the same bytes. Code::usage, with file:line:column.
+  // Hashed and parsed from the same bytes. Only its owner, root or this process's user, may write
+  // it: else a client could give itself what it wants at the next reload. Errors: those of
+  // read_operator_file(); usage, with file:line:column.
   static Result<PolicyFile> load(const std::string& path, const policy::Resolver& resolver);
 };
 

@@ -17,7 +17,7 @@ Peer myself() { return {.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid(
 std::string counts_of(const wire::PolicyInForce& now) {
   return "serial " + std::to_string(now.serial) + ", " + std::to_string(now.clients) +
          " clients, " + std::to_string(now.rules) + " rules, " + std::to_string(now.begun) +
-         " windows begin anew";
+         " windows may lack what was signed before";
 }
 
 }  // namespace

@@ -13,12 +13,14 @@ Result<void> Signing::write(const std::string& text, const keystore::KeyVersion&
   if (base64.size() > venue::kPayloadBase64Limit)
     return fail(Code::too_large, "the payload is over 8 KiB of base64");
   const ByteView message = as_bytes(base64);
-  return wire::encode(out, id,
-                      wire::MacRequest{.label = version.label(),
-                                       .cka_id = version.cka_id,
-                                       .key_check = version.kcv,
-                                       .message = Bytes{message.begin(), message.end()},
-                                       .statements = std::move(statements)});
+  return wire::encode(
+      out, id,
+      wire::MacRequest{.label = version.label(),
+                       .cka_id = version.cka_id,
+                       .key_check = version.kcv,
+                       .message = Bytes{message.begin(), message.end()},
+                       .statements = std::move(statements),
+                       .production = version.environment == Environment::production});
 }
 
 wire::Signed Signing::answer(const keystore::KeyVersion& version,

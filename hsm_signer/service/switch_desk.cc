@@ -11,7 +11,7 @@ using policy::Subject;
 using policy::Switches;
 
 // A frame holds some 150 of the longest.
-constexpr std::size_t kPage = 100;
+constexpr std::size_t kSwitchesPage = 100;
 
 // Notes and records hold microseconds: what is in force is what a restart will read.
 Clock::Wall whole(Clock::Wall time) {
@@ -256,7 +256,7 @@ void SwitchDesk::record(audit::Record event) {
 wire::SwitchList SwitchDesk::list(const wire::ListSwitches& ask) const {
   const std::vector<Switches::Row> rows = switches_.rows(now());
   wire::SwitchList list{.total = static_cast<std::uint32_t>(rows.size()), .switches = {}};
-  for (std::size_t i = ask.offset; i < rows.size() && list.switches.size() < kPage; ++i)
+  for (std::size_t i = ask.offset; i < rows.size() && list.switches.size() < kSwitchesPage; ++i)
     list.switches.push_back(item_of(rows[i]));
   return list;
 }

@@ -14,7 +14,7 @@
 namespace hsm::token {
 namespace {
 
-constexpr std::size_t kFileLimit = 64 * 1024;
+constexpr std::size_t kConfigLimit = 64 * 1024;
 
 class Reader {
  public:
@@ -162,7 +162,7 @@ Result<void> read_places(Reader& reader, Config& config) {
 }  // namespace
 
 Result<Config> Config::load(const std::string& path) {
-  TRY(const Bytes bytes, read_file(path, kFileLimit));
+  TRY(const Bytes bytes, read_file(path, kConfigLimit));
   return parse(as_text(bytes), path);
 }
 

@@ -102,6 +102,17 @@ Result<void> Dispatcher::info(const wire::FrameView& frame, Bytes& out) {
   return reply(frame, Result<wire::Info>{host_.info}, out);
 }
 
+// What a sandbox key may do unasked, a production key may not: the file and the registry have to
+// agree on which it is.
+Result<void> Dispatcher::is_ceiling_of(const std::string& label, const Ceiling& ceiling,
+                                       bool production) const {
+  if (!production || ceiling.environment == Environment::production) return {};
+  return fail(Code::denied, "a production key under a ceiling for sandbox keys",
+              label +
+                  ": give it a [[key]] with environment = \"production\" in ceilings.toml and "
+                  "restart hsm-tokend");
+}
+
 Result<void> Dispatcher::is_fit_for(const Ceiling& ceiling) const {
   if (host_.profile.unfit.empty() || host_.accept_unfit_token ||
       ceiling.environment == Environment::sandbox)
@@ -156,6 +167,7 @@ Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) 
   TRY_VOID(check_object_name(key.object));
   const Ceiling& ceiling = host_.ceilings.of(request.label);
   TRY(const auto demanded, judge(ceiling, request.message, host_.info.payload_limit));
+  TRY_VOID(is_ceiling_of(request.label, ceiling, request.production));
   TRY_VOID(is_fit_for(ceiling));
   TRY(const auto approved, stated(request, ceiling, demanded));
   TRY_VOID(host_.vault.find(key));
@@ -220,7 +232,9 @@ Result<void> Dispatcher::import(const wire::FrameView& frame, Bytes& out) {
   TRY(const auto request, wire::decode<wire::Import>(frame));
   const auto blob = wire::WrappedKey::decode(request.blob);
   if (!blob) return refuse(frame, blob.error(), out);
-  auto imported = is_fit_for(host_.ceilings.of(request.label));
+  const Ceiling& ceiling = host_.ceilings.of(request.label);
+  auto imported = is_ceiling_of(request.label, ceiling, request.production);
+  if (imported) imported = is_fit_for(ceiling);
   if (imported) {
     // OpenSSL does not wipe all that it decrypts; the end of the process does.
     if (host_.vault.decrypted_by() == "host") turn(Health::spent, "a secret was decrypted");

@@ -97,6 +97,8 @@ class Dispatcher {
   Result<void> wrap_key(const wire::FrameView& frame, Bytes& out);
 
   Result<wire::MacAnswer> judged_mac(const wire::MacRequest& request);
+  Result<void> is_ceiling_of(const std::string& label, const Ceiling& ceiling,
+                             bool production) const;
   Result<void> is_fit_for(const Ceiling& ceiling) const;
   Result<std::optional<officers::Stated>> stated(const wire::MacRequest& request,
                                                  const Ceiling& ceiling,

@@ -7,14 +7,15 @@
 namespace hsm::token {
 namespace {
 
-constexpr std::string_view kScheme = "file:";
+constexpr std::string_view kFileScheme = "file:";
 constexpr std::size_t kLongest = 255;  // SoftHSM's limit; other tokens take less.
 
 }  // namespace
 
 Result<std::string> parse_pin_source(const std::string& source) {
-  if (!source.starts_with(kScheme)) return fail(Code::usage, "pin_source must be \"file:/path\"");
-  std::string path = source.substr(kScheme.size());
+  if (!source.starts_with(kFileScheme))
+    return fail(Code::usage, "pin_source must be \"file:/path\"");
+  std::string path = source.substr(kFileScheme.size());
   if (path.empty()) return fail(Code::usage, "pin_source must be \"file:/path\"");
   return path;
 }

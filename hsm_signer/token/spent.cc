@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kFirstLine = "hsm-tokend spent statements v1\n";
 constexpr std::string_view kForgotten = "forgotten-until";
-constexpr std::size_t kFileLimit = 1 << 20;  // 4,096 lines of at most 93 bytes, and more.
+constexpr std::size_t kSpentLimit = 1 << 20;  // 4,096 lines of at most 93 bytes, and more.
 
 // Ends with its holder, however that ends.
 class Lock {
@@ -88,7 +88,7 @@ Result<SpentStatements> SpentStatements::open(const std::string& directory) {
 
 Result<officers::UsedStatements> SpentStatements::read() const {
   if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return officers::UsedStatements{};
-  TRY(const Bytes bytes, read_file(path_, kFileLimit, Code::state_unavailable));
+  TRY(const Bytes bytes, read_file(path_, kSpentLimit, Code::state_unavailable));
   auto used = parse(as_text(bytes));
   if (!used)
     return fail(Code::state_unavailable,

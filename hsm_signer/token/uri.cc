@@ -14,7 +14,7 @@ namespace {
 using Uri = std::unique_ptr<P11KitUri, decltype(&p11_kit_uri_free)>;
 
 constexpr std::array<std::string_view, 4> kAttributes{"token", "manufacturer", "model", "serial"};
-constexpr std::string_view kScheme = "pkcs11:";
+constexpr std::string_view kPkcs11Scheme = "pkcs11:";
 
 bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -80,8 +80,8 @@ bool fits(const std::string& wanted, const std::string& is) {
 }  // namespace
 
 Result<TokenUri> TokenUri::parse(std::string_view text) {
-  if (!text.starts_with(kScheme)) return fail(Code::usage, "a token URI begins with pkcs11:");
-  TRY_VOID(check_attributes(text.substr(kScheme.size())));
+  if (!text.starts_with(kPkcs11Scheme)) return fail(Code::usage, "a token URI begins with pkcs11:");
+  TRY_VOID(check_attributes(text.substr(kPkcs11Scheme.size())));
   const Uri uri{p11_kit_uri_new(), &p11_kit_uri_free};
   TokenUri parsed;
   parsed.text_ = text;

@@ -11,7 +11,7 @@
 namespace hsm::token {
 namespace {
 
-constexpr std::size_t kFileLimit = 16 * 1024;
+constexpr std::size_t kWrapKeyLimit = 16 * 1024;
 constexpr int kLeastModulusBits = 3072;
 constexpr std::string_view kDamaged =
     "the wrapped key does not unwrap: it is damaged or was made for another token";
@@ -110,7 +110,7 @@ std::unique_ptr<WrapKey> wrap_key_in_token(Bytes public_der) {
 }
 
 Result<std::unique_ptr<WrapKey>> wrap_key_in_file(const std::string& path) {
-  TRY(const SecretBytes file, read_private_file(path, "wrap key file", kFileLimit));
+  TRY(const SecretBytes file, read_private_file(path, "wrap key file", kWrapKeyLimit));
   EVP_PKEY* read = nullptr;
   const std::unique_ptr<OSSL_DECODER_CTX, decltype(&OSSL_DECODER_CTX_free)> decoder{
       OSSL_DECODER_CTX_new_for_pkey(&read, "PEM", "PrivateKeyInfo", "RSA", EVP_PKEY_KEYPAIR,

@@ -13,7 +13,7 @@ namespace hsm::transport {
 namespace {
 
 namespace asio = boost::asio;
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{250};
 // Out of descriptors: waiting is all that helps, and the listening queue keeps those who knock.
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -51,7 +51,7 @@ void Server::finish_all() {
 
 asio::awaitable<void> Server::accept() {
   while (!stopped_) {
-    auto [error, socket] = co_await acceptor_.async_accept(kUse);
+    auto [error, socket] = co_await acceptor_.async_accept(kAwait);
     if (!error) {
       admit(std::move(socket));
       continue;
@@ -59,7 +59,7 @@ asio::awaitable<void> Server::accept() {
     if (stopped_) co_return;
     log_limited(Level::warning, "accept_failed", error.message());
     pause_.expires_after(kAcceptPause);
-    co_await pause_.async_wait(kUse);
+    co_await pause_.async_wait(kAwait);
   }
 }
 
@@ -123,7 +123,7 @@ asio::awaitable<void> Server::watch() {
   // Goes on behind stop_accepting(): those that are open still have to keep their time.
   for (;;) {
     tick_.expires_after(kTick);
-    const auto [error] = co_await tick_.async_wait(kUse);
+    const auto [error] = co_await tick_.async_wait(kAwait);
     if (error) co_return;
     const auto now = std::chrono::steady_clock::now();
     for (const auto& connection : open_) connection->check_patience(now);

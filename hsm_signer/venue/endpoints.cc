@@ -25,6 +25,11 @@ bool class_from_name(std::string_view text, Class& out) {
 
 std::span<const Endpoint> endpoints() { return endpoint_rows(); }
 
+bool Endpoint::requires_member(std::string_view name) const {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.required && member.name == name; });
+}
+
 const Endpoint* find_endpoint(std::string_view request) {
   const auto rows = endpoint_rows();
   // A row without parameters wins. A template never equals a request: '{' is in no parameter.

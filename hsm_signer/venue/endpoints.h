@@ -42,6 +42,8 @@ struct Endpoint {
   bool master;                      // Needs a master-scoped key.
   std::string_view idempotency;     // The member that makes a move idempotent, or empty.
   std::span<const Member> members;  // Besides request, nonce and account.
+
+  bool requires_member(std::string_view name) const;
 };
 
 // All rows, in the order of the documentation.

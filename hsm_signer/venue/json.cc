@@ -18,10 +18,6 @@ namespace json = boost::json;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-tl::unexpected<Error> malformed(std::string_view what, std::string detail = {}) {
-  return fail(Code::invalid_payload, what, std::move(detail));
-}
-
 // The names of the objects that are open, innermost last.
 class OpenObjects {
  public:

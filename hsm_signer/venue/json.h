@@ -11,6 +11,10 @@
 
 namespace hsm::venue {
 
+inline tl::unexpected<Error> malformed(std::string_view what, std::string detail = {}) {
+  return fail(Code::invalid_payload, what, std::move(detail));
+}
+
 enum class Kind : std::uint8_t { null, boolean, number, string, array, object };
 
 // Views live as long as the text (and the arena) they came from.

@@ -18,10 +18,6 @@ constexpr std::size_t kIntegerDigits = 20;
 // What build() may add to a request that came without: a comma, the name and the longest nonce.
 constexpr std::size_t kNonceRoom = sizeof(R"(,"nonce":.)") + kNonceDigits + kNonceFractionDigits;
 
-tl::unexpected<Error> malformed(std::string_view what, std::string detail = {}) {
-  return fail(Code::invalid_payload, what, std::move(detail));
-}
-
 // A member of the outermost object.
 struct Entry {
   std::string_view name;

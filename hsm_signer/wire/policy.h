@@ -33,7 +33,7 @@ struct PolicyInForce {
   std::uint64_t serial = 0;
   std::uint32_t clients = 0;
   std::uint32_t rules = 0;
-  std::uint32_t begun = 0;           // How many windows begin anew,
+  std::uint32_t begun = 0;           // How many windows may lack what was signed before,
   std::vector<BegunWindow> windows;  // and the first of them.
 
   template <class Self, class Visit>

@@ -158,6 +158,16 @@ struct UnspentItem {
   }
 };
 
+struct KeyNameItem {
+  std::string key;
+  bool operator==(const KeyNameItem&) const = default;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+  }
+};
+
 struct Panicked {
   std::vector<PanicStep> steps;    // All three, in this order: freeze, cancel_all, burn.
   std::vector<Signed> cancel_all;  // One where its step is done.
@@ -165,6 +175,7 @@ struct Panicked {
   std::vector<UnspentItem> unspent;  // The newest, by sequence.
   std::uint64_t unspent_more = 0;    // Older ones.
   std::string nonce_form;
+  std::vector<KeyNameItem> also_frozen;  // Other names of the same API key.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -174,6 +185,7 @@ struct Panicked {
     visit.optional(4, self.unspent);
     visit.optional(5, self.unspent_more);
     visit.optional(6, self.nonce_form);
+    visit.optional(7, self.also_frozen);
   }
 };
 

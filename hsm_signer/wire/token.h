@@ -43,7 +43,8 @@ struct MacRequest {
   std::uint16_t cka_id = 0;
   KeyCheck key_check{};  // Compared at every find.
   Bytes message;
-  std::string statements;  // A signed statement (officers/bundle.h) where the ceiling demands one.
+  std::string statements;   // A signed statement (officers/bundle.h) where the ceiling demands one.
+  bool production = false;  // As the registry has the key; a ceiling for sandbox keys refuses it.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -52,6 +53,7 @@ struct MacRequest {
     visit.required(3, self.key_check);
     visit.required(4, self.message);
     visit.optional(5, self.statements);
+    visit.optional(6, self.production);
   }
 };
 
@@ -183,12 +185,14 @@ struct Import {
   std::string label;
   std::uint16_t cka_id = 0;
   Bytes blob;
+  bool production = false;  // As in MacRequest.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
     visit.required(1, self.label);
     visit.required(2, self.cka_id);
     visit.required(3, self.blob);
+    visit.optional(4, self.production);
   }
 };
 

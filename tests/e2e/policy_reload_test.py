@@ -150,8 +150,8 @@ class StatedPolicy(EndToEnd):
 
     def test_a_policy_needs_two_officers_a_rising_serial_and_a_statement_of_its_own(self):
         first = self.write(1)
-        self.refused("2 distinct officers of group \"officers\" have to sign what hsm-signerctl statement make policy --serial 1 "
-                     "--sha256 " + first, "up")
+        self.refused("2 distinct officers of group \"officers\" have to sign what hsm-signerctl statement make policy "
+                     "--host %s --serial 1 --sha256 %s" % (socket.gethostname(), first), "up")
         self.at.ctl("down")
         self.state("r-1", 1, first, ("alice",))
         self.refused("approval_required", "up")

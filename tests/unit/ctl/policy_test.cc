@@ -182,7 +182,7 @@ TEST_F(PolicyVerbs, ReloadTellsWhatIsInForce) {
   EXPECT_EQ(ran.out,
             "another policy is in force: serial 8 (was 7), 2 clients, 5 rules\n"
             "sha256 bb\nwas    aa\n"
-            "a window begins anew: rule \"quotes\", 1h\nand 2 windows more\n");
+            "a window may lack what was signed before: rule \"quotes\", 1h\nand 2 windows more\n");
   EXPECT_THAT(ctl({"policy", "reload", "--json"}).out,
               HasSubstr(R"("begun":3,"windows":[{"window":"rule \"quotes\", 1h"}])"));
 }

@@ -314,14 +314,15 @@ deny = ["/v1/wrap/{symbol}"]
 TEST(PolicyDecision, NamesTheMembersThatDecideWhatIsDone) {
   const venue::Payload payload = payload_of(
       R"({"request":"/v1/order/new","symbol":"btcusd","amount":"1.5","price":20000,
-                                   "side":"buy","type":"exchange limit","client_order_id":"my label"})");
+                                   "side":"buy","type":"exchange limit","client_order_id":"my-17"})");
   const KeyFacts key = sandbox_trader();
   const Decision order = decide({rules_of(with_clients(kTrades))}, kMmBot, &key, payload);
-  for (const JudgedField& field : {JudgedField{"symbol", "btcusd"}, JudgedField{"amount", "1.5"},
-                                   JudgedField{"price", "20000"}, JudgedField{"side", "buy"},
-                                   JudgedField{"type", "exchange limit"}})
+  for (const JudgedField& field :
+       {JudgedField{"symbol", "btcusd"}, JudgedField{"amount", "1.5"},
+        JudgedField{"price", "20000"}, JudgedField{"side", "buy"},
+        JudgedField{"type", "exchange limit"}, JudgedField{"client_order_id", "my-17"}})
     EXPECT_THAT(order.judged, Contains(field));
-  EXPECT_EQ(order.judged.size(), 5U);  // Not the label.
+  EXPECT_EQ(order.judged.size(), 6U);
 }
 
 TEST(PolicyDecision, NamesWhatARefusedRequestWantedToo) {

@@ -9,7 +9,7 @@
 
 namespace hsm::policy {
 
-struct Row {
+struct LimitRow {
   std::string_view limits;
   std::string_view members;
   std::string_view refusal{};  // Empty: allowed.
@@ -33,7 +33,7 @@ inline KeyFacts any_role() {
   return key;
 }
 
-inline void expect(const Row& row, const Decision& decision) {
+inline void expect(const LimitRow& row, const Decision& decision) {
   if (row.refusal.empty()) {
     EXPECT_TRUE(decision.allowed()) << row.limits << row.members << ": " << decision.sentence;
     return;
@@ -61,9 +61,9 @@ inline std::string order_with(std::string_view members) {
   return json + "}";
 }
 
-inline void expect_orders(std::initializer_list<Row> rows, const References* references = nullptr,
-                          Clock::Wall now = {}) {
-  for (const Row& row : rows)
+inline void expect_orders(std::initializer_list<LimitRow> rows,
+                          const References* references = nullptr, Clock::Wall now = {}) {
+  for (const LimitRow& row : rows)
     expect(row, judge("\"/v1/order/new\"", row.limits, order_with(row.members), any_role(), now,
                       references));
 }

@@ -181,7 +181,7 @@ reference = { max_age = "10s" })";
        {kMost, R"("side":"sell","price":"40001","amount":"0.5")", "this is 20000.5"},
        {kMost, R"("type":"exchange market","amount":"0.5")"},
        {kMost, R"("type":"exchange market","amount":"0.7","price":"0.01")", "this is 21000"},
-       {kMost, R"("side":"Sell","price":"0.01")", "needs a reference price"},
+       {kMost, R"("side":"Sell","price":"0.01")", "neither buy nor sell"},
        {kMost, R"("symbol":"btceur","price":"1")", "names no max_notional of \"eur\""},
        {kMost, R"("symbol":"btcxyz","price":"1")", "what \"btcxyz\" is paid in is not known"}},
       &thirty);
@@ -280,6 +280,13 @@ TEST(PolicyLimits, AccountsOfTheMemberAndOfBothEndsOfATransfer) {
          judged(transfer + R"("primary","targetAccount":"thief"})", master));
   expect({"", "", "that sourceAccount"},
          judged(transfer + R"("other","targetAccount":"cold"})", master));
+  for (const auto& [members, absent] :
+       {std::pair{R"("sourceAccount":"primary")", "no targetAccount"},
+        std::pair{R"("targetAccount":"primary")", "no sourceAccount"},
+        std::pair{R"("account":"primary")", "no sourceAccount"}})
+    expect({"", members, absent}, judged(R"({"request":"/v1/account/transfer/btc","amount":"1",)" +
+                                             std::string{members} + "}",
+                                         master));
   expect({"", "", "that account"},
          judged(R"({"request":"/v1/balances","account":"other"})", master));
   expect({"", "", "that account"}, judged(R"({"request":"/v1/balances","account":7})", any_role()));

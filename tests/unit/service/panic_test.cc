@@ -22,11 +22,13 @@ class PanicTest : public ::testing::Test {
     add("c", nonce::Form::caller_ms, Scope::account, 2);
     add("m", nonce::Form::signer_ms, Scope::master, 3);
   }
-  void add(const std::string& name, nonce::Form form, Scope scope, std::uint16_t cka_id) {
+  void add(const std::string& name, nonce::Form form, Scope scope, std::uint16_t cka_id,
+           const std::string& api_key_id = "") {
     keystore::NewVersion wanted;
     wanted.key = {name};
     wanted.token = {"t"};
     wanted.api_key_id = {(scope == Scope::master ? "master-" : "account-") + name};
+    if (!api_key_id.empty()) wanted.api_key_id = {api_key_id};
     wanted.environment = Environment::sandbox;
     wanted.scope = scope;
     wanted.roles = venue::kTrader;
@@ -162,6 +164,24 @@ TEST_F(PanicTest, FreezesThenSignsACancelAndAHeartbeatAboveIt) {
   EXPECT_EQ(all[3].action, "panic");
   EXPECT_EQ(all[3].reason, "stolen laptop");
   EXPECT_EQ(all[3].detail, "freeze: done, cancel_all: done, burn: done");
+}
+
+// The exchange knows no names: under another one it would go on signing above the burnt nonce.
+TEST_F(PanicTest, FreezesEveryNameOfTheApiKeyAndNoOther) {
+  meet_worker();
+  add("twin", nonce::Form::signer_ms, Scope::account, 21, "account-k");
+  add("other", nonce::Form::signer_ms, Scope::account, 22);
+  const Answer answer = panic("k");
+  for (const char* name : {"k", "twin"})
+    EXPECT_FALSE(switches_.check("bot", name, venue::Class::trade)) << name;
+  EXPECT_THAT(switches_.check("bot", "other", venue::Class::trade), Succeeds());
+  serve();
+  serve();
+  const wire::Panicked got = wait(answer);
+  ASSERT_EQ(got.also_frozen.size(), 1U);
+  EXPECT_EQ(got.also_frozen[0].key, "twin");
+  EXPECT_EQ(records().back().detail,
+            "freeze: done, cancel_all: done, burn: done, also frozen: twin");
 }
 
 TEST_F(PanicTest, OnACallersKeyDrawsNoncesOfItsOwnAboveTheMark) {

@@ -127,10 +127,11 @@ TEST_F(GateTest, TheStatementMayLieBesideThePolicy) {
 
 TEST_F(GateTest, AnUnstatedPolicyIsToldWhatItNeeds) {
   const PolicyFile file = policy(1);
-  EXPECT_THAT(pass(file), ErrorIs(Code::approval_required,
-                                  AllOf(HasSubstr("2 distinct officers of group \"officers\""),
-                                        HasSubstr("policy --serial 1 --sha256 " + file.sha256),
-                                        HasSubstr("policy.toml.statement"))));
+  EXPECT_THAT(pass(file),
+              ErrorIs(Code::approval_required,
+                      AllOf(HasSubstr("2 distinct officers of group \"officers\""),
+                            HasSubstr("policy --host signer-1 --serial 1 --sha256 " + file.sha256),
+                            HasSubstr("policy.toml.statement"))));
   EXPECT_THAT(pass(file, bundle("r-1", file, {"alice"})), ErrorIs(Code::approval_required));
 }
 

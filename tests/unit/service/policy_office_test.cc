@@ -148,6 +148,19 @@ TEST_F(PolicyOfficeTest, ChangesNothingForAUserThatNobodyKnows) {
   EXPECT_TRUE(reads_in_force());
 }
 
+// Its client could give itself what it wants.
+TEST_F(PolicyOfficeTest, ReadsNoPolicyThatOthersCanWrite) {
+  write(kTwo);
+  std::filesystem::permissions(policy_, std::filesystem::perms{0666});
+  EXPECT_THAT(reload(), ErrorIs(Code::usage, HasSubstr("others than its owner can write")));
+  std::filesystem::permissions(policy_, std::filesystem::perms{0644});
+  ASSERT_EQ(::geteuid() == 0 ? ::chown(policy_.c_str(), 4711, 0) : 0, 0);
+  if (::geteuid() == 0) {
+    EXPECT_THAT(reload(), ErrorIs(Code::usage, HasSubstr("belongs to another user")));
+  }
+  EXPECT_EQ(desk_->rules()->serial(), 3U);
+}
+
 TEST_F(PolicyOfficeTest, RefusesAStatementThatNobodyAskedFor) {
   write(kTwo);
   EXPECT_THAT(reload({.statement = "x"}), ErrorIs(Code::denied));
@@ -174,7 +187,8 @@ TEST_F(PolicyOfficeTest, RecordsWhoPutWhatInForce) {
   EXPECT_EQ(written[0].subject, "policy");
   EXPECT_EQ(written[0].uid, kAdmin.uid);
   EXPECT_EQ(written[0].text_sha256, now->sha256);
-  EXPECT_EQ(written[0].detail, "serial 4, 1 clients, 1 rules, 1 windows begin anew");
+  EXPECT_EQ(written[0].detail,
+            "serial 4, 1 clients, 1 rules, 1 windows may lack what was signed before");
 }
 
 TEST_F(PolicyOfficeTest, LeavesThoseWhoWereLetInTheirRules) {

@@ -282,6 +282,10 @@ TEST_F(SignerApprovalTest, OutlivesTheSignerUnlessItsStatementWasUsed) {
   EXPECT_EQ(list->approvals[0].officers, "alice,bob");
   next.load({{"a-damaged", "AAAA"}});
   EXPECT_EQ(next.waiting(), 1U);
+  const audit::Record said = records().back();
+  EXPECT_EQ(said.action, "approval_void");
+  EXPECT_EQ(said.officers, "alice,bob");
+  EXPECT_THAT(said.reason, HasSubstr("there may be a signature, look at the exchange"));
 }
 
 TEST_F(SignerApprovalTest, SaysThatNobodyCanApproveWhereThereAreNoOfficers) {

@@ -287,6 +287,28 @@ TEST_F(DispatchTest, SignsWithNoProductionKeyOfATokenThatIsNotFitForIt) {
   EXPECT_THAT(ask<wire::MacAnswer>(accepting, Type::mac, mac()), Succeeds());
 }
 
+// Else a file that says nothing of officers would decide over a key that needs them.
+TEST_F(DispatchTest, SignsWithNoProductionKeyUnderACeilingForSandboxKeys) {
+  ceilings_ = *Ceilings::parse(
+      "version = 1\n[[key]]\nlabel = \"*\"\nenvironment = \"sandbox\"\nclasses = "
+      "[\"session\"]\nrate = 100\n",
+      "ceilings.toml", Mode::development);
+  Dispatcher to = greeted(Role::signing);
+  wire::MacRequest request = mac();
+  EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, request), Succeeds());
+  request.production = true;
+  EXPECT_THAT(
+      ask<wire::MacAnswer>(to, Type::mac, request),
+      ErrorIs(Code::denied, AllOf(HasSubstr("desk.v1"), HasSubstr("ceiling for sandbox keys"))));
+  Dispatcher admin = greeted(Role::admin);
+  const auto blob = *wire::wrap(SecretBytes::copy_of(as_bytes(kSecret)), *vault_.wrap_key_pem());
+  const wire::Import import{
+      .label = "x.v1", .cka_id = 2, .blob = blob.encode(), .production = true};
+  EXPECT_THAT(ask<wire::Imported>(admin, Type::import, import),
+              ErrorIs(Code::denied, HasSubstr("ceiling for sandbox keys")));
+  EXPECT_EQ(vault_.list()->size(), 1U);
+}
+
 TEST_F(DispatchTest, ImportsNoProductionKeyIntoATokenThatIsNotFitForIt) {
   profile_.unfit = "it gives secrets away";
   const auto blob = *wire::wrap(SecretBytes::copy_of(as_bytes(kSecret)), *vault_.wrap_key_pem());

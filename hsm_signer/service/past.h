@@ -15,7 +15,7 @@
 #include "hsm_signer/service/released.h"
 #include "hsm_signer/state/state.h"
 
-namespace hsm {
+namespace hsm::service {
 
 // Where state.db remembers how many records of the log were sealed.
 inline constexpr std::string_view kSealedScope = "audit/sealed";
@@ -33,12 +33,12 @@ Result<T> wait_for_state(boost::asio::io_context& io, Start start) {
 }
 
 struct Past {
-  service::NonceDesk::LoggedMarks marks;
-  service::Released released;
+  NonceDesk::LoggedMarks marks;
+  Released released;
   policy::Switches switches;
-  service::OfficersDesk::Used used;  // Statements.
+  OfficersDesk::Used used;  // Statements.
   std::vector<state::Note> approvals;
-  std::optional<service::PolicyGate::Accepted> policy;  // That officers let in last.
+  std::optional<PolicyGate::Accepted> policy;  // That officers let in last.
 
   // In this order: what the state has, each record of the log, and what the state has beyond those.
   static Result<Past> of_state(boost::asio::io_context& io, state::State& state,
@@ -53,4 +53,4 @@ Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const
 // after they were removed: the state knows how far it was sealed.
 Result<void> check_sealed(boost::asio::io_context& io, state::State& state, const audit::Log& log);
 
-}  // namespace hsm
+}  // namespace hsm::service

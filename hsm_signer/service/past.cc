@@ -1,4 +1,4 @@
-#include "hsm_signer/mains/past.h"
+#include "hsm_signer/service/past.h"
 
 #include <utility>
 
@@ -7,7 +7,7 @@
 #include "hsm_signer/service/policy_office.h"
 #include "hsm_signer/service/switch_desk.h"
 
-namespace hsm {
+namespace hsm::service {
 namespace {
 
 namespace asio = boost::asio;
@@ -23,11 +23,10 @@ Result<std::vector<state::Note>> notes_of(asio::io_context& io, state::State& st
 }  // namespace
 
 Result<Past> Past::of_state(asio::io_context& io, state::State& state, const Clock& clock) {
-  TRY(const auto switches, notes_of(io, state, service::kSwitchNotes));
-  TRY(const auto leases, notes_of(io, state, service::kLeaseNotes));
+  TRY(const auto switches, notes_of(io, state, kSwitchNotes));
+  TRY(const auto leases, notes_of(io, state, kLeaseNotes));
   Past past;
-  TRY(past.switches,
-      service::SwitchDesk::restore(switches, leases, {clock.wall(), clock.awake_or_not()}));
+  TRY(past.switches, SwitchDesk::restore(switches, leases, {clock.wall(), clock.awake_or_not()}));
   return past;
 }
 
@@ -38,12 +37,12 @@ void Past::replay(const audit::Record& record) {
 }
 
 Result<void> Past::read_statements(asio::io_context& io, state::State& state, Clock::Wall now) {
-  TRY(const auto notes, notes_of(io, state, service::OfficersDesk::kNotes));
-  TRY(const auto forgotten, notes_of(io, state, service::OfficersDesk::kForgotten));
+  TRY(const auto notes, notes_of(io, state, OfficersDesk::kNotes));
+  TRY(const auto forgotten, notes_of(io, state, OfficersDesk::kForgotten));
   TRY_VOID(used.read(notes, forgotten, now));
-  TRY(approvals, notes_of(io, state, service::ApprovalDesk::kNotes));
-  TRY(const auto accepted, notes_of(io, state, service::kPolicyNotes));
-  TRY(policy, service::PolicyGate::restore(accepted));
+  TRY(approvals, notes_of(io, state, ApprovalDesk::kNotes));
+  TRY(const auto accepted, notes_of(io, state, kPolicyNotes));
+  TRY(policy, PolicyGate::restore(accepted));
   return {};
 }
 
@@ -79,4 +78,4 @@ Result<void> check_sealed(asio::io_context& io, state::State& state, const audit
   return {};
 }
 
-}  // namespace hsm
+}  // namespace hsm::service
