@@ -156,5 +156,19 @@ struct VerifyOptions {
   std::string key;
 };
 Result<void> audit_verify(Context& context, const VerifyOptions& options);
+// audit_proof.cc: the same; check needs nothing but the proof and the key.
+struct ProofOptions {
+  std::string directory;
+  std::string key;         // PEM; empty: signatures are not looked at. check: required.
+  std::uint64_t seq = 0;   // prove
+  std::string file;        // check: the proof.
+  std::string checkpoint;  // consistency, check of growth: a kept checkpoint.
+  std::string from;        // consistency: records; empty: those of the kept checkpoint.
+  std::string to;          // consistency: records; empty: those of the log's last checkpoint.
+  std::string output;      // prove, consistency: empty or "-" is standard output.
+};
+Result<void> audit_prove(Context& context, const ProofOptions& options);
+Result<void> audit_check_proof(Context& context, const ProofOptions& options);
+Result<void> audit_consistency(Context& context, const ProofOptions& options);
 
 }  // namespace hsm::ctl
