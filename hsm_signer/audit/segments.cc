@@ -115,6 +115,7 @@ Result<void> SegmentReader::look_again() {
     return fail(Code::verification_failed, "a segment of the audit log is missing",
                 files_.back() + " was there before");
   files_ = std::move(files);
+  lines_->forget_rest();
   return {};
 }
 

@@ -48,7 +48,8 @@ class SegmentReader {
   // segment but the last; the file and line are in the sentence, and in file() and line().
   // usage, audit_unavailable: a segment cannot be opened or read.
   Result<std::optional<LogLine>> next();
-  // After next() gave nothing: sees segments made since. Then next() gives what was appended.
+  // After next() gave nothing: sees segments made since, and reads an unfinished line anew. Then
+  // next() gives what was appended.
   Result<void> look_again();
 
   // Of the last line given out, or where that is none, of the segment it would be in.

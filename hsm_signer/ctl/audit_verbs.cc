@@ -4,6 +4,9 @@
 namespace hsm::ctl {
 namespace {
 
+// Of tail: they are held until the last is known.
+constexpr int kMostLines = 1'000'000;
+
 void add_log(CLI::App& app, std::string& directory) {
   app.add_option("DIR", directory, "The log's directory, or a copy of it")->required();
 }
@@ -23,7 +26,9 @@ void add_proofs(CLI::App& audit, Commands& commands) {
   CLI::App& prove = add(audit, "prove", "A file that proves one record to who has the public key",
                         "audit prove ./audit --seq 4711 --key audit.pub.pem -o 4711.tlog-proof");
   add_log(prove, options.directory);
-  prove.add_option("--seq", options.seq, "Sequence of the record")->required();
+  prove.add_option("--seq", options.seq, "Sequence of the record")
+      ->required()
+      ->check(CLI::PositiveNumber);
   prove.add_option("--key", options.key, "audit.pub.pem: refuse a checkpoint of another key");
   prove.add_option("-o,--output", options.output, "Default: standard output");
   commands.choose(prove, &ctl::audit_prove, options);
@@ -45,6 +50,41 @@ void add_proofs(CLI::App& audit, Commands& commands) {
   commands.choose(growth, &ctl::audit_consistency, options);
 }
 
+void add_query(CLI::App& audit, Commands& commands) {
+  QueryOptions& options = commands.query;
+  CLI::App& query = add(audit, "query", "Records that match; with --json as they stand in the log",
+                        "audit query ./audit --client mm-bot --verdict refuse --since 2026-03-01");
+  add_log(query, options.directory);
+  query.add_option("--key", options.key, "Name of a key");
+  query.add_option("--client", options.client, "As the policy calls it");
+  query.add_option("--api-key-id", options.api_key_id, "The exchange's id of a key");
+  query.add_option("--kind", options.kind, "sign, key, admin, start, stop or gap");
+  query.add_option("--verdict", options.verdict, "allow or refuse")
+      ->check(CLI::IsMember({"allow", "refuse"}));
+  query.add_option("--code", options.code, "Of a refusal: denied");
+  query.add_option("--rule", options.rule, "That decided");
+  query.add_option("--endpoint", options.endpoint, "/v1/order/new, or class:move");
+  query.add_option("--reference", options.reference, "The caller's own");
+  query.add_option("--since", options.since, "2026-03-01 or 2026-03-01T09:30:00Z");
+  query.add_option("--until", options.until, "The same; up to, but without it");
+  query.add_option("--seq", options.seq, "17, 17.., 17..20 or ..20");
+  query.add_option("--limit", options.limit, "At most so many")->check(CLI::PositiveNumber);
+  commands.choose(query, &ctl::audit_query, options);
+}
+
+void add_tail(CLI::App& audit, Commands& commands) {
+  TailOptions& options = commands.tail;
+  CLI::App& tail = add(audit, "tail", "The last records as JSON lines, and with -f those to come",
+                       "audit tail /var/lib/hsm-signer/audit --after 4711 -f");
+  add_log(tail, options.directory);
+  CLI::Option* lines = tail.add_option("-n,--lines", options.lines, "The last so many")
+                           ->capture_default_str()
+                           ->check(CLI::Range(0, kMostLines));
+  tail.add_option("--after", options.after, "Instead: all behind this sequence")->excludes(lines);
+  tail.add_flag("-f,--follow", options.follow, "Go on with what is written, until interrupted");
+  commands.choose(tail, &ctl::audit_tail, options);
+}
+
 }  // namespace
 
 void add_audit_verbs(CLI::App& app, Commands& commands) {
@@ -52,6 +92,8 @@ void add_audit_verbs(CLI::App& app, Commands& commands) {
   audit.require_subcommand(0, 1);
   add_verify(audit, commands);
   add_proofs(audit, commands);
+  add_query(audit, commands);
+  add_tail(audit, commands);
 }
 
 }  // namespace hsm::ctl

@@ -22,6 +22,8 @@ struct Commands {
   PolicyOptions policy;
   VerifyOptions verify;
   ProofOptions proof;
+  QueryOptions query;
+  TailOptions tail;
   SwitchOptions switches;
   PanicOptions panic;
   ApprovalOptions approval;

@@ -170,5 +170,23 @@ struct ProofOptions {
 Result<void> audit_prove(Context& context, const ProofOptions& options);
 Result<void> audit_check_proof(Context& context, const ProofOptions& options);
 Result<void> audit_consistency(Context& context, const ProofOptions& options);
+// audit_query.cc: the records that match, as they stand in the log with --json, else as a table.
+struct QueryOptions {
+  std::string directory;
+  std::string key, client, api_key_id, verdict, code, rule, endpoint, reference;
+  std::string kind;          // "sign"; empty: all.
+  std::string since, until;  // As audit_tools::parse_span() takes them.
+  std::string seq;           // "17..20"; empty: all.
+  std::uint64_t limit = 0;   // 0: none.
+};
+Result<void> audit_query(Context& context, const QueryOptions& options);
+// audit_tail.cc: lines as they stand in the log.
+struct TailOptions {
+  std::string directory;
+  std::uint64_t lines = 10;  // The last so many,
+  std::string after;         // or all behind this sequence.
+  bool follow = false;       // On standard output, until SIGINT, SIGTERM or nobody reads it.
+};
+Result<void> audit_tail(Context& context, const TailOptions& options);
 
 }  // namespace hsm::ctl

@@ -142,6 +142,20 @@ TEST_F(Segments, AreReadOnWhereTheyGrow) {
               ErrorIs(Code::verification_failed, HasSubstr("audit-000002.jsonl")));
 }
 
+// As the writer does on a full disk.
+TEST_F(Segments, ForgetAnUnfinishedLineThatWasCutBack) {
+  put("audit-000001.jsonl", "a\nhalf of what was n");
+  SegmentReader reader = open();
+  EXPECT_THAT(all(reader), ElementsAre("audit-000001.jsonl:1 1 a"));
+  std::filesystem::resize_file(dir_ / "audit-000001.jsonl", 2);
+  ASSERT_THAT(reader.look_again(), Succeeds());
+  std::FILE* file = std::fopen((dir_ / "audit-000001.jsonl").c_str(), "a");
+  ASSERT_NE(file, nullptr);
+  std::fputs("another\n", file);
+  std::fclose(file);
+  EXPECT_THAT(all(reader), ElementsAre("audit-000001.jsonl:2 2 another"));
+}
+
 TEST_F(Segments, AreDamagedWhereOneInTheMiddleEndsInsideALine) {
   put("audit-000001.jsonl", "a\nb");
   put("audit-000002.jsonl", "c\n");
