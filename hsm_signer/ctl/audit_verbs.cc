@@ -85,6 +85,26 @@ void add_tail(CLI::App& audit, Commands& commands) {
   commands.choose(tail, &ctl::audit_tail, options);
 }
 
+void add_reconcile(CLI::App& audit, Commands& commands) {
+  ReconcileOptions& options = commands.reconcile;
+  CLI::App& app = add(audit, "reconcile", "What the exchange shows and nobody here signed",
+                      "audit reconcile ./audit --orders orders.json --transfers transfers.json");
+  add_log(app, options.directory);
+  app.add_option("--orders", options.orders, "Answer of /v1/orders/history; once for each page")
+      ->allow_extra_args(false);
+  app.add_option("--trades", options.trades, "Answer of /v1/mytrades")->allow_extra_args(false);
+  app.add_option("--transfers", options.transfers, "Answer of /v2/transfers or /v1/transfers")
+      ->allow_extra_args(false);
+  CLI::Option* key = app.add_option("--key", options.key, "Only this key's signatures count");
+  app.add_option("--api-key-id", options.api_key_id, "The same, by the exchange's id of a key")
+      ->excludes(key);
+  app.add_option("--since", options.since, "Judge what happened from then on");
+  app.add_option("--until", options.until, "And before then");
+  app.add_option("--skew", options.skew, "Between signature and exchange, at most")
+      ->capture_default_str();
+  commands.choose(app, &ctl::audit_reconcile, options);
+}
+
 }  // namespace
 
 void add_audit_verbs(CLI::App& app, Commands& commands) {
@@ -94,6 +114,7 @@ void add_audit_verbs(CLI::App& app, Commands& commands) {
   add_proofs(audit, commands);
   add_query(audit, commands);
   add_tail(audit, commands);
+  add_reconcile(audit, commands);
 }
 
 }  // namespace hsm::ctl

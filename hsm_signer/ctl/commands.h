@@ -24,6 +24,7 @@ struct Commands {
   ProofOptions proof;
   QueryOptions query;
   TailOptions tail;
+  ReconcileOptions reconcile;
   SwitchOptions switches;
   PanicOptions panic;
   ApprovalOptions approval;

@@ -188,5 +188,14 @@ struct TailOptions {
   bool follow = false;       // On standard output, until SIGINT, SIGTERM or nobody reads it.
 };
 Result<void> audit_tail(Context& context, const TailOptions& options);
+// audit_reconcile.cc: the exchange's own history, as files, against the log.
+struct ReconcileOptions {
+  std::string directory;
+  std::vector<std::string> orders, trades, transfers;  // Files; at least one.
+  std::string key, api_key_id;                         // Whose signatures count; empty: all.
+  std::string since, until;
+  std::string skew = "30s";
+};
+Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
 
 }  // namespace hsm::ctl

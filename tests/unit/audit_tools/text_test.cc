@@ -10,6 +10,7 @@ TEST(AuditText, HasNothingThatATerminalObeys) {
   EXPECT_EQ(printable("a\x1b[2Jb\r\n\t\x7f"), "a?[2Jb????");
   EXPECT_EQ(printable("\xc2\x9b"), "?");
   EXPECT_EQ(printable(std::string_view{"\0x", 2}), "?x");
+  EXPECT_EQ(printable("a\u202eb\u2066c"), "a?b?c");
   EXPECT_EQ(printable("\xff\xfe"), "??");
   EXPECT_EQ(printable("\xc3"), "?");
 }
