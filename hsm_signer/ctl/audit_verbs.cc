@@ -105,6 +105,19 @@ void add_reconcile(CLI::App& audit, Commands& commands) {
   commands.choose(app, &ctl::audit_reconcile, options);
 }
 
+void add_report(CLI::App& audit, Commands& commands) {
+  ReportOptions& options = commands.report;
+  CLI::App& report = add(audit, "report", "A log as one page of HTML, to be filed or printed",
+                         "audit report ./audit --key audit.pub.pem --since 2026-03-01 "
+                         "--until 2026-04-01 -o march.html");
+  add_log(report, options.directory);
+  report.add_option("--key", options.key, "audit.pub.pem")->required();
+  report.add_option("--since", options.since, "2026-03-01 or 2026-03-01T09:30:00Z");
+  report.add_option("--until", options.until, "The same; up to, but without it");
+  report.add_option("-o,--output", options.output, "The page")->required();
+  commands.choose(report, &ctl::audit_report, options);
+}
+
 }  // namespace
 
 void add_audit_verbs(CLI::App& app, Commands& commands) {
@@ -115,6 +128,7 @@ void add_audit_verbs(CLI::App& app, Commands& commands) {
   add_query(audit, commands);
   add_tail(audit, commands);
   add_reconcile(audit, commands);
+  add_report(audit, commands);
 }
 
 }  // namespace hsm::ctl

@@ -25,6 +25,7 @@ struct Commands {
   QueryOptions query;
   TailOptions tail;
   ReconcileOptions reconcile;
+  ReportOptions report;
   SwitchOptions switches;
   PanicOptions panic;
   ApprovalOptions approval;

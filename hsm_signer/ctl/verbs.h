@@ -197,5 +197,13 @@ struct ReconcileOptions {
   std::string skew = "30s";
 };
 Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
+// audit_report.cc: one page of HTML; written also where the log does not verify.
+struct ReportOptions {
+  std::string directory;
+  std::string key;
+  std::string since, until;
+  std::string output;
+};
+Result<void> audit_report(Context& context, const ReportOptions& options);
 
 }  // namespace hsm::ctl

@@ -5,7 +5,6 @@ made by each and checked by the other.
 The logs are made here, line by line, and sealed by openssl(1), so no code of ours wrote what ours reads.
 """
 import base64
-import importlib.util
 import json
 import os
 import pathlib
@@ -13,37 +12,15 @@ import subprocess
 import tempfile
 import unittest
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
+from audited import TOP, Signer, check
+
 CTL = pathlib.Path(os.environ.get("HSM_SIGNER_BIN", TOP / "build/release/bin")) / "hsm-signerctl"
 SIZES = (1, 2, 3, 4, 7, 8, 9, 64, 100)
-ORIGIN = "hsm-signer/by-hand"
-
-_spec = importlib.util.spec_from_file_location("audit_check", TOP / "docs/audit_check.py")
-check = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(check)
 
 
 def line_of(seq):
     return (f'{{"v":1,"seq":{seq},"time":"2026-03-01T10:00:00.{seq:06}Z","kind":"stop","instance":"by-hand",'
             f'"reason":"number {seq}"}}').encode()
-
-
-class Signer:
-    """An audit key of openssl's."""
-
-    def __init__(self, directory):
-        self.private, self.public = str(directory / "key.pem"), str(directory / "audit.pub.pem")
-        check.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.private)
-        check.openssl("pkey", "-in", self.private, "-pubout", "-out", self.public)
-
-    def note(self, size, root):
-        text = f"{ORIGIN}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(text)
-            file.flush()
-            signature = check.openssl("dgst", "-sha256", "-sign", self.private, file.name)
-        blob = base64.b64encode(check.key_id(self.public) + signature).decode()
-        return text + f"\n\u2014 {ORIGIN} {blob}\n".encode()
 
 
 def naive_path(index, leaves):
