@@ -137,6 +137,13 @@ void append_events(std::string_view title, std::vector<Html::Column> columns, co
         .raw(" more: hsm-signerctl audit query</p>\n");
 }
 
+// "alice, bob": a table may break between them.
+std::string listed(std::string officers) {
+  for (std::size_t at = officers.find(','); at != officers.npos; at = officers.find(',', at + 1))
+    officers.insert(at + 1, " ");
+  return officers;
+}
+
 std::string with_reason(const Record& record) {
   if (record.reason.empty() || record.detail.empty()) return record.reason + record.detail;
   return record.reason + " (" + record.detail + ")";
@@ -159,7 +166,7 @@ void append_lists(const Tally& tally, Html& html) {
       {{"event", Html::Of::word}, {"about"}, {"officers"}, {"statement"}, {"detail"}},
       tally.approvals,
       [](const Record& record) {
-        return std::vector<std::string>{record.action, record.subject, record.officers,
+        return std::vector<std::string>{record.action, record.subject, listed(record.officers),
                                         record.statement, with_reason(record)};
       },
       html);
@@ -192,7 +199,7 @@ void append_lists(const Tally& tally, Html& html) {
       tally.admin,
       [](const Record& record) {
         return std::vector<std::string>{record.action, record.subject, with_reason(record),
-                                        record.officers, std::to_string(record.uid)};
+                                        listed(record.officers), std::to_string(record.uid)};
       },
       html);
   append_events(
