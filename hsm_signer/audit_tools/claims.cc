@@ -156,13 +156,20 @@ std::string Claims::why_not(const Item& item) const {
     return "record " + std::to_string(claims_[same->second.front()].seq) +
            " has its client's id and another content or time, or answers for another";
   const Claim* nearest = nullptr;
+  std::size_t taken = 0;
   for (const std::size_t i : alike(item)) {
     const Claim& claim = claims_[i];
-    if (claim.used || !(item.address.empty() || claim.address == item.address)) continue;
+    if (!item.address.empty() && claim.address != item.address) continue;
+    if (claim.used && apart(claim.time, item.time) <= skew_) ++taken;
+    if (claim.used) continue;
     if (nearest == nullptr || apart(claim.time, item.time) < apart(nearest->time, item.time))
       nearest = &claim;
   }
-  if (nearest == nullptr) return "nothing like it was signed here that does not answer for another";
+  // One of several alike is foreign, and the last of them is left over.
+  if (taken != 0)
+    return "records like it (" + std::to_string(taken) +
+           " within the skew) answer for others that are alike, and one of them all is foreign";
+  if (nearest == nullptr) return "nothing like it was signed here";
   const auto seconds =
       std::chrono::duration_cast<std::chrono::seconds>(apart(nearest->time, item.time)).count();
   return "the nearest like it, record " + std::to_string(nearest->seq) + ", is " +

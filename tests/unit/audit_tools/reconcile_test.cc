@@ -150,6 +150,7 @@ TEST_F(Reconciliation, FindsOneForeignOrderAmongTenThousandAndAForeignWithdrawal
   const Reconciled done = compare(day.items);
   ASSERT_EQ(done.foreign.size(), 2U);
   EXPECT_EQ(done.foreign[0].item.id, "foreign");
+  EXPECT_EQ(done.foreign[0].why, "nothing like it was signed here");
   EXPECT_EQ(done.foreign[1].item.id, "stolen");
   EXPECT_EQ(done.matched, 10'020U);
 }
@@ -161,7 +162,9 @@ TEST_F(Reconciliation, LetsARecordAnswerForOneItemOnly) {
   Item twin = day.items[4'000];
   twin.id = "twin";
   day.items.push_back(twin);
-  EXPECT_EQ(compare(day.items).foreign.size(), 1U);
+  const Reconciled done = compare(day.items);
+  ASSERT_EQ(done.foreign.size(), 1U);
+  EXPECT_THAT(done.foreign[0].why, HasSubstr("one of them all is foreign"));
 }
 
 TEST_F(Reconciliation, TellsApartWhatDiffersInOneMember) {
