@@ -15,9 +15,8 @@ constexpr std::array<hours, 9> kWidths{hours{1},       hours{3},       hours{6},
                                        hours{12},      hours{24},      hours{7 * 24},
                                        hours{30 * 24}, hours{90 * 24}, hours{365 * 24}};
 
-// The picture, in its own units.
-constexpr std::uint64_t kWidth = 480, kHeight = 230, kLeft = 46, kRight = 474, kTop = 10,
-                        kBottom = 200;
+// Where the bars stand in the picture of 480 by 230 units.
+constexpr std::uint64_t kLeft = 46, kRight = 474, kTop = 10, kBottom = 200;
 constexpr std::uint64_t kTicks = 4;
 
 // Wall time and one bar, with the count of each shown series; kSeries is the others.
@@ -72,7 +71,7 @@ std::vector<Bar> bars_of(const Counts& counts, const std::vector<std::string>& n
 // The lowest round number that is not below: 1, 2, 4 or 5 times a power of ten, by kTicks whole.
 std::uint64_t round_up(std::uint64_t value) {
   for (std::uint64_t power = kTicks;; power *= 10)
-    for (const std::uint64_t step : {1, 2, 5})
+    for (const std::uint64_t step : std::array<std::uint64_t, 3>{1, 2, 5})
       if (step * power >= value || power > UINT64_MAX / 100) return step * power;
 }
 
