@@ -1,4 +1,4 @@
-// Strings as canonical lines spell them. Inside the room.
+// Strings as canonical lines spell them. Inside the room, and for rooms that show records.
 #pragma once
 
 #include <cstdint>

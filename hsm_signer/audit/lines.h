@@ -22,6 +22,10 @@ class LineReader {
   // audit_unavailable: the file cannot be read.
   Result<std::optional<std::string_view>> next();
 
+  // After next() gave nothing: reads what is behind the last newline again, for a write that was
+  // cut back may have been followed by another.
+  void forget_rest() { end_ = begin_; }
+
   std::uint64_t line() const { return line_; }      // Of the last one given out, from 1.
   std::uint64_t offset() const { return offset_; }  // Behind the last one given out.
   std::uint64_t rest() const { return end_ - begin_; }

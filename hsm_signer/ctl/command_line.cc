@@ -227,18 +227,6 @@ void add_incident_verbs(CLI::App& app, Commands& commands) {
   commands.choose(panic, &ctl::panic, commands.panic);
 }
 
-void add_audit_verbs(CLI::App& app, Commands& commands) {
-  CLI::App& audit = *app.add_subcommand("audit", "The audit log");
-  audit.require_subcommand(0, 1);
-  CLI::App& verify = add(audit, "verify", "Check a log, or a copy of one, offline",
-                         "audit verify /var/lib/hsm-signer/audit --key audit.pub.pem");
-  verify.add_option("DIR", commands.verify.directory, "The log's directory")->required();
-  verify.add_option("--key", commands.verify.key, "audit.pub.pem")->required();
-  verify.add_flag("--allow-unsealed", commands.verify.allow_unsealed,
-                  "Pass a log without any checkpoint, which nothing proves");
-  commands.choose(verify, &ctl::audit_verify, commands.verify);
-}
-
 void build(CLI::App& app, Commands& commands) {
   app.require_subcommand(0, 1);
   app.fallthrough();  // --json and --dir may stand behind the verb too.

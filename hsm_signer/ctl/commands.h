@@ -21,6 +21,11 @@ struct Commands {
   InitOptions init;
   PolicyOptions policy;
   VerifyOptions verify;
+  ProofOptions proof;
+  QueryOptions query;
+  TailOptions tail;
+  ReconcileOptions reconcile;
+  ReportOptions report;
   SwitchOptions switches;
   PanicOptions panic;
   ApprovalOptions approval;
@@ -45,5 +50,8 @@ CLI::App& add(CLI::App& parent, const std::string& verb, const std::string& what
 // officers_verbs.cc
 void add_approval_verbs(CLI::App& app, Commands& commands);
 void add_statement_verbs(CLI::App& app, Commands& commands);
+
+// audit_verbs.cc
+void add_audit_verbs(CLI::App& app, Commands& commands);
 
 }  // namespace hsm::ctl

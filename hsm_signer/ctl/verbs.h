@@ -156,5 +156,54 @@ struct VerifyOptions {
   std::string key;
 };
 Result<void> audit_verify(Context& context, const VerifyOptions& options);
+// audit_proof.cc: the same; check needs nothing but the proof and the key.
+struct ProofOptions {
+  std::string directory;
+  std::string key;         // PEM; empty: signatures are not looked at. check: required.
+  std::uint64_t seq = 0;   // prove
+  std::string file;        // check: the proof.
+  std::string checkpoint;  // consistency, check of growth: a kept checkpoint.
+  std::string from;        // consistency: records; empty: those of the kept checkpoint.
+  std::string to;          // consistency: records; empty: those of the log's last checkpoint.
+  std::string output;      // prove, consistency: empty or "-" is standard output.
+};
+Result<void> audit_prove(Context& context, const ProofOptions& options);
+Result<void> audit_check_proof(Context& context, const ProofOptions& options);
+Result<void> audit_consistency(Context& context, const ProofOptions& options);
+// audit_query.cc: the records that match, as they stand in the log with --json, else as a table.
+struct QueryOptions {
+  std::string directory;
+  std::string key, client, api_key_id, verdict, code, rule, endpoint, reference;
+  std::string kind;          // "sign"; empty: all.
+  std::string since, until;  // As audit_tools::parse_span() takes them.
+  std::string seq;           // "17..20"; empty: all.
+  std::uint64_t limit = 0;   // 0: none.
+};
+Result<void> audit_query(Context& context, const QueryOptions& options);
+// audit_tail.cc: lines as they stand in the log.
+struct TailOptions {
+  std::string directory;
+  std::uint64_t lines = 10;  // The last so many,
+  std::string after;         // or all behind this sequence.
+  bool follow = false;       // On standard output, until SIGINT, SIGTERM or nobody reads it.
+};
+Result<void> audit_tail(Context& context, const TailOptions& options);
+// audit_reconcile.cc: the exchange's own history, as files, against the log.
+struct ReconcileOptions {
+  std::string directory;
+  std::vector<std::string> orders, trades, transfers;  // Files; at least one.
+  std::string key, api_key_id;                         // Whose signatures count; empty: all.
+  std::string since, until;
+  std::string skew = "30s";
+};
+Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
+// audit_report.cc: one page of HTML; written also where the log does not verify.
+struct ReportOptions {
+  std::string directory;
+  std::string key;
+  std::string since, until;
+  std::string output;
+};
+Result<void> audit_report(Context& context, const ReportOptions& options);
 
 }  // namespace hsm::ctl

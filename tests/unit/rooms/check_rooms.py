@@ -24,6 +24,7 @@ ALLOWED = {
     "officers": {"base"},
     "nonce": {"base"},
     "audit": {"base"},
+    "audit_tools": {"base", "venue", "audit"},
     "state": {"base"},
     "metrics": {"base"},
     "http": {"base"},
@@ -37,7 +38,8 @@ ALLOWED = {
     # The simulated exchange reads payloads without our parser.
     "sim": {"base", "http"},
     "proxy": {"base", "config", "wire", "client", "http"},
-    "ctl": {"base", "config", "wire", "client", "venue", "policy", "policy_tools", "officers", "nonce", "audit"},
+    "ctl": {"base", "config", "wire", "client", "venue", "policy", "policy_tools", "officers", "nonce", "audit",
+            "audit_tools"},
 }
 FOLDERS = {"client": "client_shim/core"}
 

@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Checks what hsm-signer's audit log proves, sharing no code with it: python3 and openssl(1) are enough.
+
+usage: audit_check.py log DIR audit.pub.pem             the log, every checkpoint in it
+       audit_check.py proof FILE audit.pub.pem          one record (hsm-signerctl audit prove)
+       audit_check.py growth FILE OLD audit.pub.pem     from a kept checkpoint on (hsm-signerctl audit consistency -o)
+
+Forms: docs/audit.md. Tree and proofs: RFC 9162, section 2.1. Exit status 1 where anything does not hold.
+"""
+import base64
+import functools
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+
+class Wrong(Exception):
+    """What does not hold."""
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def leaf_of(line):
+    return sha(b"\x00" + line)
+
+
+def node(left, right):
+    return sha(b"\x01" + left + right)
+
+
+def split(size):
+    """The largest power of two below `size`."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def root(hashes):
+    """Section 2.1.1, as it is written."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else sha(b"")
+    middle = split(len(hashes))
+    return node(root(hashes[:middle]), root(hashes[middle:]))
+
+
+def root_by_path(leaf, index, size, path):
+    """Where a path (section 2.1.3.1) leads, from the definition: its last hash is the other half of the whole."""
+    if size == 1:
+        if path or index != 0:
+            raise Wrong("a path that does not fit its place")
+        return leaf
+    if not path:
+        raise Wrong("a path that is too short")
+    middle = split(size)
+    if index < middle:
+        return node(root_by_path(leaf, index, middle, path[:-1]), path[-1])
+    return node(path[-1], root_by_path(leaf, index - middle, size - middle, path[:-1]))
+
+
+def roots_by_growth(old, size, path, old_root, whole=True):
+    """The roots over the first `old` and over all of `size` leaves that a proof (section 2.1.4.1) leads to."""
+    if old == size:
+        if whole and path or not whole and len(path) != 1:
+            raise Wrong("a proof that does not fit its sizes")
+        hashed = old_root if whole else path[0]
+        return hashed, hashed
+    if not path:
+        raise Wrong("a proof that is too short")
+    middle, last = split(size), path[-1]
+    if old <= middle:
+        first, second = roots_by_growth(old, middle, path[:-1], old_root, whole)
+        return first, node(second, last)
+    first, second = roots_by_growth(old - middle, size - middle, path[:-1], old_root, False)
+    return node(last, first), node(last, second)
+
+
+def openssl(*arguments):
+    run = subprocess.run(["openssl", *arguments], capture_output=True, check=False)
+    if run.returncode != 0:
+        raise Wrong("openssl " + arguments[0] + " refuses")
+    return run.stdout
+
+
+@functools.lru_cache(maxsize=None)
+def key_id(key):
+    return sha(openssl("pkey", "-pubin", "-in", key, "-outform", "DER"))[:4]
+
+
+@functools.lru_cache(maxsize=None)
+def open_note(note, key):
+    """Origin, size and root of a signed checkpoint (bytes), once its signature is verified."""
+    text, blank, seal = note.rpartition(b"\n\n")
+    text += b"\n"
+    if not blank or not seal.endswith(b"\n"):
+        raise Wrong("no signed note")
+    lines = text.decode().split("\n")
+    if len(lines) != 4 or lines[1] != str(int(lines[1])):
+        raise Wrong("no checkpoint")
+    dash, name, blob = seal.decode()[:-1].split(" ")
+    signature = base64.b64decode(blob, validate=True)
+    if base64.b64encode(signature).decode() != blob:
+        raise Wrong("base64 in another spelling")
+    if (dash, name, signature[:4]) != ("\u2014", lines[0], key_id(key)):
+        raise Wrong("another key")
+    with tempfile.TemporaryDirectory() as scratch:
+        where = pathlib.Path(scratch)
+        (where / "text").write_bytes(text)
+        (where / "sig").write_bytes(signature[4:])
+        openssl("dgst", "-sha256", "-verify", key, "-signature", str(where / "sig"), str(where / "text"))
+    return lines[0], int(lines[1]), hash_of(lines[2])
+
+
+def hash_of(text):
+    hashed = base64.b64decode(text, validate=True)
+    if len(hashed) != 32 or base64.b64encode(hashed).decode() != text:
+        raise Wrong("a hash that is none")
+    return hashed
+
+
+def lines_of(directory):
+    """The lines of all segments, in order; an unfinished one at the very end is left out."""
+    segments = sorted(pathlib.Path(directory).glob("audit-*.jsonl"), key=lambda path: int(path.stem[6:]))
+    if [path.name for path in segments] != [f"audit-{n:06}.jsonl" for n in range(1, len(segments) + 1)]:
+        raise Wrong("a segment is missing")
+    lines = []
+    for path in segments:
+        *whole, rest = path.read_bytes().split(b"\n")
+        if rest and path != segments[-1]:
+            raise Wrong(f"{path.name} ends inside a line")
+        lines += whole
+    return lines
+
+
+def check_log(directory, key):
+    lines = lines_of(directory)
+    for number, line in enumerate(lines, 1):
+        if json.loads(line)["seq"] != number:
+            raise Wrong(f"line {number} has another sequence")
+    leaves = [leaf_of(line) for line in lines]
+    parts = (pathlib.Path(directory) / "checkpoints").read_bytes().split(b"\n\n")
+    if len(parts) < 2:
+        raise Wrong("no checkpoint: nothing proves this log")
+    for text, seal in zip(parts[0:-1:2], parts[1::2]):
+        _, size, want = open_note(text + b"\n\n" + seal + b"\n", key)
+        if size > len(lines):
+            raise Wrong("the log was cut")
+        if root(leaves[:size]) != want:
+            raise Wrong(f"the log was changed among its first {size} records")
+    return f"{size} records sealed, {len(lines) - size} after the last checkpoint"
+
+
+def take_path(head, text):
+    """The hashes of a proof's first part, behind its head lines."""
+    *hashes, last = text[len(head):].split("\n")
+    if not text.startswith(head) or last:
+        raise Wrong("no proof")
+    return [hash_of(line) for line in hashes]
+
+
+def split_proof(data):
+    head, blank, note = data.partition(b"\n\n")
+    if not blank:
+        raise Wrong("no proof")
+    return head.decode() + "\n", note
+
+
+def check_proof(data, key):
+    """The line that a C2SP tlog-proof with its record proves."""
+    head, note = split_proof(data)
+    first, extra, index, *_ = head.split("\n")
+    number = int(index.removeprefix("index "))
+    if first != "c2sp.org/tlog-proof@v1" or not extra.startswith("extra ") or index != f"index {number}":
+        raise Wrong("no proof")
+    line = base64.b64decode(extra[6:], validate=True)
+    if base64.b64encode(line).decode() != extra[6:]:
+        raise Wrong("base64 in another spelling")
+    path = take_path(f"{first}\n{extra}\n{index}\n", head)
+    _, size, want = open_note(note, key)
+    if not 0 <= number < size or root_by_path(leaf_of(line), number, size, path) != want:
+        raise Wrong("the record is not under this checkpoint")
+    if json.loads(line)["seq"] != number + 1:
+        raise Wrong("the record says another sequence")
+    return line
+
+
+def check_growth(data, old_note, key):
+    head, note = split_proof(data)
+    origin, old, old_root = open_note(old_note, key)
+    now_origin, size, want = open_note(note, key)
+    path = take_path(f"old {old}\n", head)
+    if origin != now_origin or old > size:
+        raise Wrong("a proof between other checkpoints")
+    if old == 0:
+        if path or old_root != sha(b""):
+            raise Wrong("no proof")
+    elif roots_by_growth(old, size, path, old_root) != (old_root, want):
+        raise Wrong("the log does not begin as the kept checkpoint says")
+    return f"the first {old} of {size} records are as they were"
+
+
+def main(arguments):
+    match arguments:
+        case ["log", directory, key]:
+            return check_log(directory, key)
+        case ["proof", file, key]:
+            return check_proof(pathlib.Path(file).read_bytes(), key).decode()
+        case ["growth", file, old, key]:
+            old_note = pathlib.Path(old).read_bytes().rstrip(b"\n") + b"\n"
+            return check_growth(pathlib.Path(file).read_bytes(), old_note, key)
+    sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        print(main(sys.argv[1:]))
+    except (Wrong, ValueError, KeyError, OSError) as error:
+        sys.exit(f"does not hold: {error}")
