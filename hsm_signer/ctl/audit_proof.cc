@@ -6,7 +6,6 @@
 namespace hsm::ctl {
 namespace {
 
-constexpr std::size_t kPemLimit = 16 * 1024;
 // Of a file that somebody kept: one note, or the end of a copy of the log's file of them.
 constexpr std::size_t kNotesLimit = 64 * 1024 * 1024;
 

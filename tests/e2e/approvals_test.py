@@ -103,6 +103,7 @@ class Approvals(OfficersTest):
     def setUpClass(cls):
         super().setUpClass()
         at = cls.at
+        at.expect_production_keys("funds")
         at.import_key("funds", api_key="account-funds", roles="fund_manager", environment="production")
         at.ctl("down")
         cls.write_policy()

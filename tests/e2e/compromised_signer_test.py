@@ -84,6 +84,7 @@ class CompromisedSigner(EndToEnd):
     def setUpClass(cls):
         super().setUpClass()
         at = cls.at
+        at.expect_production_keys("funds", "other")
         at.import_key("funds", api_key="account-funds", roles="fund_manager", environment="production")
         at.import_key("other", api_key="account-other", roles="fund_manager", environment="production")
         cls.ids = {item["key"]: item["cka_id"] for item in at.json("key", "list")["keys"]}
