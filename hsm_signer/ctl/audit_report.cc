@@ -4,7 +4,6 @@
 namespace hsm::ctl {
 namespace {
 
-
 std::string written_text(const audit_tools::Report& report, const std::string& output) {
   std::string text = output + ": " + std::to_string(report.tally.records) + " records, " +
                      std::to_string(report.tally.allowed) + " signatures, " +
