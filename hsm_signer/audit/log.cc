@@ -11,9 +11,13 @@
 
 #include "hsm_signer/audit/checkpoint.h"
 #include "hsm_signer/audit/lines.h"
+#include "hsm_signer/audit/segments.h"
 
 namespace hsm::audit {
 namespace {
+
+// A segment that could not be followed by another is gone on with for so long.
+constexpr std::uint64_t kPause = 1 << 20;
 
 constexpr std::string_view kRepair =
     "; nothing was changed. Copy the directory, run hsm-signerctl audit verify on the copy to see "
@@ -35,9 +39,10 @@ Result<void> fsync_directory(const std::string& path) {
   return {};
 }
 
-Result<OwnedFd> open_file(const std::string& path) {
+Result<OwnedFd> open_file(const std::string& path, int more = 0) {
   // O_APPEND: whatever else goes wrong, a line once written is not written over.
-  OwnedFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  OwnedFd fd{
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | more, 0600)};
   if (!fd.valid()) return fail(unavailable("cannot open the audit log for writing", path));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
@@ -57,12 +62,13 @@ Disk& Disk::system() {
   return disk;
 }
 
-Log::Log(std::string directory, Disk& disk) : directory_{std::move(directory)}, disk_{disk} {}
+Log::Log(std::string directory, Disk& disk, Rotation rotation)
+    : directory_{std::move(directory)}, disk_{disk}, rotation_{rotation} {}
 Log::~Log() = default;
 
-Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit& visit,
-                                       Disk& disk) {
-  std::unique_ptr<Log> log{new Log{directory, disk}};
+Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit& visit, Disk& disk,
+                                       Rotation rotation) {
+  std::unique_ptr<Log> log{new Log{directory, disk, rotation}};
   TRY_VOID(log->take_directory());
   TRY_VOID(log->open_files());
   TRY_VOID(log->read_back(visit));
@@ -91,7 +97,12 @@ Result<void> Log::take_directory() {
 }
 
 Result<void> Log::open_files() {
-  TRY(segment_, open_file(path(kSegmentName)));
+  const Result<std::vector<std::string>> names = list_segments(directory_);
+  if (!names && names.error().code == Code::verification_failed)
+    return damaged("the audit log is damaged", names.error().sentence());
+  if (names) segment_number_ = names->size();
+  TRY(OwnedFd segment, open_file(path(segment_name(segment_number_))));
+  segment_ = std::make_shared<const OwnedFd>(std::move(segment));
   TRY(checkpoints_, open_file(path(kCheckpointsName)));
   return fsync_directory(directory_);
 }
@@ -99,35 +110,44 @@ Result<void> Log::open_files() {
 // Checks everything before it changes anything: what looks damaged stays as it was found.
 Result<void> Log::read_back(const Visit& visit) {
   TRY(const std::optional<CheckpointText> sealed, read_checkpoints());
-  Tree at_sealed;
-  LineReader lines{segment_.get(), kLineLimit};
-  for (;;) {
-    auto line = lines.next();
-    if (!line) return damaged("the audit log is damaged", line.error().sentence());
-    if (!*line) break;
-    const std::string where = path(kSegmentName) + ":" + std::to_string(lines.line());
-    const Result<Record> record = parse_line(**line);
-    if (!record)
-      return damaged("the audit log is damaged", where + ": " + record.error().sentence());
-    if (record->seq != tree_.size() + 1)
-      return damaged("the audit log is damaged", where + ": sequence " +
-                                                     std::to_string(record->seq) + " where " +
-                                                     std::to_string(tree_.size() + 1) + " belongs");
-    tree_.append(leaf_hash(**line));
-    if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
-    if (visit) visit(*record);
-  }
-  TRY_VOID(compare(sealed, at_sealed));
-  segment_bytes_ = lines.offset();
+  TRY_VOID(read_segments(sealed, visit));
   recovered_.records = tree_.size();
-  recovered_.cut_bytes = lines.rest();
-  if (lines.rest() != 0) TRY_VOID(cut(segment_.get(), segment_bytes_, kSegmentName));
+  const std::string name = segment_name(segment_number_);
+  if (recovered_.cut_bytes != 0) TRY_VOID(cut(segment_->get(), segment_bytes_, name));
   if (checkpoints_torn_) TRY_VOID(cut(checkpoints_.get(), checkpoints_bytes_, kCheckpointsName));
   checkpoints_torn_ = false;
   ahead_ = tree_;
   written_.store(tree_.size(), std::memory_order_release);
   notes_dirty_ = true;  // The first sync() makes durable what another process left in the kernel.
   return {};
+}
+
+Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit) {
+  Tree at_sealed;
+  TRY(SegmentReader lines, SegmentReader::open(directory_));
+  const std::string last = segment_name(segment_number_);
+  for (;;) {
+    const auto line = lines.next();
+    if (!line) return damaged("the audit log is damaged", line.error().sentence());
+    if (!*line) break;
+    const std::string where = path((*line)->file) + ":" + std::to_string((*line)->line);
+    const Result<Record> record = parse_line((*line)->text);
+    if (!record)
+      return damaged("the audit log is damaged", where + ": " + record.error().sentence());
+    if (record->seq != tree_.size() + 1)
+      return damaged("the audit log is damaged", where + ": sequence " +
+                                                     std::to_string(record->seq) + " where " +
+                                                     std::to_string(tree_.size() + 1) + " belongs");
+    tree_.append(leaf_hash((*line)->text));
+    if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
+    if ((*line)->file == last) {
+      segment_bytes_ = (*line)->offset;
+      if (!segment_day_) segment_day_ = std::chrono::floor<std::chrono::days>(record->time);
+    }
+    if (visit) visit(*record);
+  }
+  recovered_.cut_bytes = lines.rest();
+  return compare(sealed, at_sealed);
 }
 
 Result<std::optional<CheckpointText>> Log::read_checkpoints() {
@@ -157,11 +177,11 @@ Result<void> Log::compare(const std::optional<CheckpointText>& sealed,
   if (!sealed) return {};
   if (sealed->size > tree_.size())
     return damaged("the audit log is shorter than its last checkpoint",
-                   path(kSegmentName) + " has " + std::to_string(tree_.size()) + " records of " +
+                   directory_ + " has " + std::to_string(tree_.size()) + " records of " +
                        std::to_string(sealed->size));
   if (sealed->root != at_sealed.root())
     return damaged("the audit log differs from its last checkpoint",
-                   path(kSegmentName) + " up to record " + std::to_string(sealed->size));
+                   directory_ + " up to record " + std::to_string(sealed->size));
   return {};
 }
 
@@ -198,6 +218,7 @@ Result<void> Log::append_gaps(Clock::Wall time) {
 Result<void> Log::buffer(Record record) {
   record.seq = ahead_.size() + 1;
   const std::size_t before = buffer_.size();
+  if (before == 0) buffer_day_ = std::chrono::floor<std::chrono::days>(record.time);
   TRY_VOID(append_line(record, buffer_));
   const std::string_view line = std::string_view{buffer_}.substr(before);
   ahead_.append(leaf_hash(line.substr(0, line.size() - 1)));
@@ -208,7 +229,11 @@ Result<void> Log::flush() {
   if (buffer_.empty()) return {};
   auto written = [&]() -> Result<void> {
     if (const auto error = failure()) return fail(*error);
-    return write_back(segment_.get(), buffer_, segment_bytes_, segment_torn_, kSegmentName);
+    TRY_VOID(begin_segment_where_due());
+    TRY_VOID(write_back(segment_->get(), buffer_, segment_bytes_, segment_torn_,
+                        segment_name(segment_number_)));
+    if (!segment_day_) segment_day_ = buffer_day_;
+    return {};
   }();
   if (!written) {
     drop_buffer();
@@ -219,6 +244,36 @@ Result<void> Log::flush() {
   tree_ = ahead_;
   written_.store(tree_.size(), std::memory_order_release);
   return {};
+}
+
+Result<void> Log::begin_segment_where_due() {
+  const bool due = segment_bytes_ >= rotation_.bytes || buffer_day_ > segment_day_;
+  if (segment_bytes_ == 0 || segment_bytes_ < next_try_ || segment_torn_ || !due) return {};
+  return begin_segment();
+}
+
+// In this order: a power cut may keep the new name and lose what was not synced.
+Result<void> Log::begin_segment() {
+  if (disk_.fdatasync(segment_->get()) != 0) return fail_for_good();
+  auto next = open_file(path(segment_name(segment_number_ + 1)), O_EXCL);
+  next_try_ = segment_bytes_ + kPause;
+  if (!next) return {};  // No descriptor, no space: this one goes on, and says why if it cannot.
+  if (!fsync_directory(directory_)) return fail_for_good();
+  (void)::fchmod(segment_->get(), 0400);  // Nobody writes there any more.
+  {
+    const std::lock_guard lock{segment_mutex_};
+    segment_ = std::make_shared<const OwnedFd>(*std::move(next));
+  }
+  ++segment_number_;
+  segment_bytes_ = 0;
+  next_try_ = 0;
+  segment_day_.reset();
+  return {};
+}
+
+tl::unexpected<Error> Log::fail_for_good() {
+  failed_errno_.store(errno != 0 ? errno : EIO);
+  return fail(*failure());
 }
 
 Result<void> Log::write_back(int fd, std::string_view text, std::uint64_t& size, bool& torn,
@@ -259,12 +314,15 @@ void Log::drop_buffer() {
 
 Result<std::uint64_t> Log::sync() {
   if (const auto error = failure()) return fail(*error);
+  // In this order: a segment that begins in between has made durable what was before it.
   const std::uint64_t written = written_.load(std::memory_order_acquire);
+  const std::shared_ptr<const OwnedFd> segment = [this] {
+    const std::lock_guard lock{segment_mutex_};
+    return segment_;
+  }();
   const bool notes = notes_dirty_.exchange(false);
-  if (disk_.fdatasync(segment_.get()) != 0 || (notes && disk_.fdatasync(checkpoints_.get()) != 0)) {
-    failed_errno_.store(errno != 0 ? errno : EIO);
-    return fail(*failure());
-  }
+  if (disk_.fdatasync(segment->get()) != 0 || (notes && disk_.fdatasync(checkpoints_.get()) != 0))
+    return fail_for_good();
   durable_.store(written, std::memory_order_release);
   return written;
 }

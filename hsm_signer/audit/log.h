@@ -1,6 +1,10 @@
 // The audit log on disk: a directory with
-//   audit-000001.jsonl  the records, appended only (docs/audit.md)
-//   checkpoints         signed notes, each followed by an empty line, appended only
+//   audit-000001.jsonl, …  the records in segments, appended only (docs/audit.md)
+//   checkpoints            signed notes, each followed by an empty line, appended only
+//
+// A segment ends at a whole line when it is large or its day is over: it is made durable and may
+// only be read from then on, before the next one gets a name. So whatever a crash leaves, only the
+// last segment can end in a torn line.
 //
 // One thread owns a Log and calls everything but sync(), which any one other thread may call at the
 // same time. append() only fills a buffer; flush() hands it to the kernel in one write, so one turn
@@ -16,9 +20,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,7 +38,12 @@
 
 namespace hsm::audit {
 
-inline constexpr std::string_view kSegmentName = "audit-000001.jsonl";
+// When the next segment begins: behind so many bytes, and with the first record of another day
+// (UTC).
+struct Rotation {
+  std::uint64_t bytes = 64 * 1024 * 1024;
+};
+
 inline constexpr std::string_view kCheckpointsName = "checkpoints";
 
 // The calls on which the promises rest, as the kernel answers them (errno), so that tests can let
@@ -73,7 +84,7 @@ class Log {
   // log is damaged, the log is shorter than or differs from its last checkpoint. Checkpoint
   // signatures are not checked here but by verify_directory(). `disk` outlives the Log.
   static Result<std::unique_ptr<Log>> open(const std::string& directory, const Visit& visit = {},
-                                           Disk& disk = Disk::system());
+                                           Disk& disk = Disk::system(), Rotation rotation = {});
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
   ~Log();
@@ -95,6 +106,9 @@ class Log {
   // fdatasync of what was flushed before this call; answers the durable size. The sync thread's.
   Result<std::uint64_t> sync();
 
+  // Of the segment that is written to.
+  std::uint64_t segment() const { return segment_number_; }
+
   // Flushed records.
   std::uint64_t size() const { return tree_.size(); }
   Sha256 root() const { return tree_.root(); }
@@ -115,10 +129,14 @@ class Log {
     std::uint64_t worker, from, to;
   };
 
-  Log(std::string directory, Disk& disk);
+  Log(std::string directory, Disk& disk, Rotation rotation);
   Result<void> take_directory();
   Result<void> open_files();
   Result<void> read_back(const Visit& visit);
+  Result<void> read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit);
+  Result<void> begin_segment_where_due();
+  Result<void> begin_segment();
+  tl::unexpected<Error> fail_for_good();
   Result<std::optional<CheckpointText>> read_checkpoints();
   Result<void> compare(const std::optional<CheckpointText>& sealed, const Tree& at_sealed) const;
   Result<void> cut(int fd, std::uint64_t to, std::string_view file);
@@ -132,12 +150,19 @@ class Log {
   const std::string directory_;
   Disk& disk_;
   OwnedFd directory_fd_;  // Holds the lock.
-  OwnedFd segment_;
+  // Replaced by the thread that appends, used by the one that syncs too.
+  std::shared_ptr<const OwnedFd> segment_;
+  mutable std::mutex segment_mutex_;
   OwnedFd checkpoints_;
+  const Rotation rotation_;
   Recovered recovered_;
 
-  Tree tree_;                            // Over what the kernel has.
-  std::uint64_t segment_bytes_ = 0;      // Up to the last whole line.
+  Tree tree_;  // Over what the kernel has.
+  std::uint64_t segment_number_ = 1;
+  std::uint64_t segment_bytes_ = 0;  // Up to the last whole line.
+  std::uint64_t next_try_ = 0;       // Bytes; no new segment before, the last try failed.
+  std::optional<std::chrono::sys_days> segment_day_;  // Of its first record.
+  std::optional<std::chrono::sys_days> buffer_day_;
   std::uint64_t checkpoints_bytes_ = 0;  // Up to the last whole note.
   bool segment_torn_ = false;            // A cut failed; tried again before the next write.
   bool checkpoints_torn_ = false;

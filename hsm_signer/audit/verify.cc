@@ -13,6 +13,7 @@
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/segments.h"
 
 namespace hsm::audit {
 namespace {
@@ -30,8 +31,8 @@ std::string range(std::uint64_t from, std::uint64_t to) {
 
 class Verifier {
  public:
-  Verifier(int segment, int checkpoints, const AuditKey& key, WithoutSeal without_seal)
-      : lines_{segment, kLineLimit}, notes_{checkpoints}, key_{key}, without_seal_{without_seal} {}
+  Verifier(SegmentReader lines, int checkpoints, const AuditKey& key, WithoutSeal without_seal)
+      : lines_{std::move(lines)}, notes_{checkpoints}, key_{key}, without_seal_{without_seal} {}
 
   Result<Verified> run() {
     TRY_VOID(next_checkpoint());
@@ -55,11 +56,11 @@ class Verifier {
         return {};
       }
       if (!*line) break;
-      judge(**line);
+      judge((*line)->text);
       TRY_VOID(compare_checkpoints());
     }
     if (lines_.rest() == 0) return {};
-    add(Severity::warning, kSegmentName, lines_.line() + 1,
+    add(Severity::warning, lines_.file(), lines_.line() + 1,
         "an unfinished line of " + std::to_string(lines_.rest()) +
             " bytes: a write was cut; the next start removes and records it");
     return {};
@@ -168,6 +169,8 @@ class Verifier {
       if (checkpoint_->root == tree_.root()) {
         ++out_.checkpoints;
         out_.sealed = tree_.size();
+        sealed_file_ = lines_.file();
+        sealed_line_ = lines_.line();
       } else {
         in_notes("the log differs from this checkpoint over its first " +
                  std::to_string(tree_.size()) + " records");
@@ -191,13 +194,13 @@ class Verifier {
     const bool never = out_.sealed == 0;
     const Severity worst =
         without_seal_ == WithoutSeal::fails ? Severity::failure : Severity::warning;
-    add(never ? worst : Severity::note, kSegmentName, out_.sealed + 1,
+    add(never ? worst : Severity::note, sealed_file_, sealed_line_ + 1,
         std::to_string(out_.unsealed) + " records from here on are under no checkpoint" +
             (never ? ": nothing proves this log" : " yet"));
   }
 
   void in_log(Severity severity, std::string sentence) {
-    add(severity, kSegmentName, std::max<std::uint64_t>(lines_.line(), 1), std::move(sentence));
+    add(severity, lines_.file(), std::max<std::uint64_t>(lines_.line(), 1), std::move(sentence));
   }
   void in_notes(std::string sentence) {
     add(Severity::failure, kCheckpointsName, notes_.line(), std::move(sentence));
@@ -212,7 +215,9 @@ class Verifier {
                              .sentence = std::move(sentence)});
   }
 
-  LineReader lines_;
+  SegmentReader lines_;
+  std::string sealed_file_ = segment_name(1);  // Where the last checkpoint that verifies ends.
+  std::uint64_t sealed_line_ = 0;
   NoteReader notes_;
   const AuditKey& key_;
   const WithoutSeal without_seal_;
@@ -249,14 +254,12 @@ std::string_view name(Severity severity) {
 Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
                                   WithoutSeal without_seal) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
-  if (::access((directory + "/audit-000002.jsonl").c_str(), F_OK) == 0)
-    return fail(Code::usage, "logs of more than one segment are not supported yet", directory);
-  TRY(const OwnedFd segment, open_for_reading(directory + "/" + std::string{kSegmentName}));
+  TRY(SegmentReader lines, SegmentReader::open(directory));
   // Without notes there is still something to check, and something to say.
   const std::string notes = directory + "/" + std::string{kCheckpointsName};
   const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
   TRY(const OwnedFd checkpoints, open_for_reading(absent ? "/dev/null" : notes));
-  return Verifier{segment.get(), checkpoints.get(), key, without_seal}.run();
+  return Verifier{std::move(lines), checkpoints.get(), key, without_seal}.run();
 }
 
 Result<void> verdict(const Verified& verified) {

@@ -156,6 +156,9 @@ Result<SignerConfig> SignerConfig::parse(std::string_view text, const std::strin
   TRY(config.state, reader.path(table, "state"));
   TRY(config.audit, reader.path(table, "audit"));
   TRY(config.audit_key, reader.path(table, "audit_key"));
+  TRY(const std::int64_t segment,
+      table.integer_or("audit_segment_bytes", 64 << 20, 4096, std::int64_t{1} << 40));
+  config.audit_segment_bytes = static_cast<std::uint64_t>(segment);
   TRY(config.policy, reader.path(table, "policy"));
   TRY(config.admins, reader.users("admins"));
   TRY(config.socket_group, reader.group("socket_group"));

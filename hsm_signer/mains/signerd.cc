@@ -323,11 +323,12 @@ Result<void> serve(const Options& options) {
   const SystemClock clock;
   service::PolicyDesk policy{clock, file.rules};
   TRY(service::Past past, service::Past::of_state(io, *state, clock));
+  const auto replay = [&](const audit::Record& record) {
+    past.replay(record);
+    policy.replay(record);
+  };
   TRY(const std::unique_ptr<audit::Log> log,
-      audit::Log::open(config.audit, [&](const audit::Record& record) {
-        past.replay(record);
-        policy.replay(record);
-      }));
+      audit::Log::open(config.audit, replay, audit::Disk::system(), {config.audit_segment_bytes}));
   if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log));
   TRY_VOID(service::check_sealed(io, *state, *log));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <functional>
 #include <optional>
 
 #include "hsm_signer/audit/log.h"
@@ -20,6 +21,7 @@ class FaultyDisk final : public Disk {
   }
   int fdatasync(int fd) override {
     ++syncs;
+    if (on_sync) on_sync();
     if (sync_errno == 0) return Disk::fdatasync(fd);
     errno = sync_errno;
     return -1;
@@ -33,6 +35,7 @@ class FaultyDisk final : public Disk {
   int write_errno = 0;
   std::optional<std::size_t> short_write;
   int sync_errno = 0;
+  std::function<void()> on_sync;
   int truncate_errno = 0;
   int writes = 0;
   int syncs = 0;

@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include "hsm_signer/audit/segments.h"
 #include "hsm_signer/audit/verify.h"
 #include "tests/support/error_is.h"
 #include "tests/support/temp_dir.h"
@@ -25,7 +26,7 @@ class Logs : public ::testing::Test {
     EXPECT_THAT(log, Succeeds());
     return log ? *std::move(log) : nullptr;
   }
-  std::string segment() const { return slurp(directory_ + "/" + std::string{kSegmentName}); }
+  std::string segment() const { return slurp(directory_ + "/" + segment_name(1)); }
   std::vector<Record> records() {
     std::vector<Record> all;
     open([&](const Record& record) { all.push_back(record); });

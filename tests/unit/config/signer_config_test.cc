@@ -112,6 +112,8 @@ TEST(SignerConfig, RefusesWithLineAndColumn) {
        "4294967295"},
       {"a long socket path", with("run/signer.sock", std::string(120, 'x')),
        "socket path too long"},
+      {"a segment that holds no record", with("state =", "audit_segment_bytes = 4095\nstate ="),
+       "out of range"},
       {"a deadline of zero", with("state =", "deadline_ms = 0\nstate ="), "out of range"},
       {"broken TOML", with("state =", "state"), "s.toml:5:"},
   };
