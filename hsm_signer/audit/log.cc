@@ -101,7 +101,8 @@ Result<void> Log::open_files() {
   if (!names && names.error().code == Code::verification_failed)
     return damaged("the audit log is damaged", names.error().sentence());
   if (names) segment_number_ = names->size();
-  TRY(OwnedFd segment, open_file(path(segment_name(segment_number_))));
+  segment_name_ = segment_name(segment_number_);
+  TRY(OwnedFd segment, open_file(path(segment_name_)));
   segment_ = std::make_shared<const OwnedFd>(std::move(segment));
   TRY(checkpoints_, open_file(path(kCheckpointsName)));
   return fsync_directory(directory_);
@@ -112,8 +113,7 @@ Result<void> Log::read_back(const Visit& visit) {
   TRY(const std::optional<CheckpointText> sealed, read_checkpoints());
   TRY_VOID(read_segments(sealed, visit));
   recovered_.records = tree_.size();
-  const std::string name = segment_name(segment_number_);
-  if (recovered_.cut_bytes != 0) TRY_VOID(cut(segment_->get(), segment_bytes_, name));
+  if (recovered_.cut_bytes != 0) TRY_VOID(cut(segment_->get(), segment_bytes_, segment_name_));
   if (checkpoints_torn_) TRY_VOID(cut(checkpoints_.get(), checkpoints_bytes_, kCheckpointsName));
   checkpoints_torn_ = false;
   ahead_ = tree_;
@@ -125,7 +125,6 @@ Result<void> Log::read_back(const Visit& visit) {
 Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit) {
   Tree at_sealed;
   TRY(SegmentReader lines, SegmentReader::open(directory_));
-  const std::string last = segment_name(segment_number_);
   for (;;) {
     const auto line = lines.next();
     if (!line) return damaged("the audit log is damaged", line.error().sentence());
@@ -140,7 +139,7 @@ Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, con
                                                      std::to_string(tree_.size() + 1) + " belongs");
     tree_.append(leaf_hash((*line)->text));
     if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
-    if ((*line)->file == last) {
+    if ((*line)->file == segment_name_) {
       segment_bytes_ = (*line)->offset;
       if (!segment_day_) segment_day_ = std::chrono::floor<std::chrono::days>(record->time);
     }
@@ -230,8 +229,7 @@ Result<void> Log::flush() {
   auto written = [&]() -> Result<void> {
     if (const auto error = failure()) return fail(*error);
     TRY_VOID(begin_segment_where_due());
-    TRY_VOID(write_back(segment_->get(), buffer_, segment_bytes_, segment_torn_,
-                        segment_name(segment_number_)));
+    TRY_VOID(write_back(segment_->get(), buffer_, segment_bytes_, segment_torn_, segment_name_));
     if (!segment_day_) segment_day_ = buffer_day_;
     return {};
   }();
@@ -264,7 +262,7 @@ Result<void> Log::begin_segment() {
     const std::lock_guard lock{segment_mutex_};
     segment_ = std::make_shared<const OwnedFd>(*std::move(next));
   }
-  ++segment_number_;
+  segment_name_ = segment_name(++segment_number_);
   segment_bytes_ = 0;
   next_try_ = 0;
   segment_day_.reset();

@@ -159,6 +159,7 @@ class Log {
 
   Tree tree_;  // Over what the kernel has.
   std::uint64_t segment_number_ = 1;
+  std::string segment_name_;
   std::uint64_t segment_bytes_ = 0;  // Up to the last whole line.
   std::uint64_t next_try_ = 0;       // Bytes; no new segment before, the last try failed.
   std::optional<std::chrono::sys_days> segment_day_;  // Of its first record.

@@ -10,7 +10,6 @@
 namespace hsm::service {
 namespace {
 
-constexpr std::size_t kPolicyLimit = 1 << 20;
 
 std::optional<PolicyGate::Accepted> parse_accepted(std::string_view text) {
   const std::string_view sha256 = text.substr(0, text.find(' '));
