@@ -10,7 +10,6 @@
 namespace hsm::service {
 namespace {
 
-
 std::optional<PolicyGate::Accepted> parse_accepted(std::string_view text) {
   const std::string_view sha256 = text.substr(0, text.find(' '));
   std::string_view rest = text.substr(sha256.size());
