@@ -11,7 +11,9 @@ namespace {
 constexpr std::array kKinds{
     Spelling<Kind>{Kind::sign, "sign"},   Spelling<Kind>{Kind::key, "key"},
     Spelling<Kind>{Kind::start, "start"}, Spelling<Kind>{Kind::stop, "stop"},
-    Spelling<Kind>{Kind::gap, "gap"},     Spelling<Kind>{Kind::admin, "admin"}};
+    Spelling<Kind>{Kind::gap, "gap"},     Spelling<Kind>{Kind::admin, "admin"},
+    Spelling<Kind>{Kind::usage, "usage"}, Spelling<Kind>{Kind::refusals, "refusals"},
+    Spelling<Kind>{Kind::token, "token"}};
 constexpr std::array kVerdicts{Spelling<Verdict>{Verdict::allow, "allow"},
                                Spelling<Verdict>{Verdict::refuse, "refuse"}};
 
@@ -36,6 +38,9 @@ bool statement_id(std::string_view text) {
            return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
                   c == '-';
          });
+}
+bool der_base64(std::string_view text) {
+  return !text.empty() && base64_decode_canonical(text).has_value();
 }
 bool a_nonce(std::string_view text) { return nonce_units(text).has_value(); }
 
@@ -93,6 +98,7 @@ template <class Io, class R>
 void start_members(Io& io, R& r) {
   io.text("instance", r.instance, some);
   io.text("software", r.software, any);
+  io.text("binary_sha256", r.binary_sha256, hash_or_none);
   io.text("config_sha256", r.config_sha256, hash_or_none);
   io.text("policy_sha256", r.policy_sha256, hash_or_none);
   io.number("cut_bytes", r.cut_bytes);
@@ -126,6 +132,34 @@ void admin_members(Io& io, R& r) {
 }
 
 template <class Io, class R>
+void usage_members(Io& io, R& r) {
+  io.text("token", r.token, some);
+  io.hex64("worker", r.worker);
+  io.number("worker_counter", r.worker_counter);
+  io.check("worker_counter", r.worker_counter != 0);
+  io.text("digest", r.digest, hash);
+  io.text("audit_key", r.audit_key, hash);
+  io.text("signature", r.signature, der_base64);
+}
+
+template <class Io, class R>
+void refusals_members(Io& io, R& r) {
+  io.number("uid", r.uid);
+  io.number("count", r.count);
+  io.check("count", r.count != 0);
+  io.time("since", r.since);
+  io.fields("codes", r.fields);
+}
+
+template <class Io, class R>
+void token_members(Io& io, R& r) {
+  io.text("token", r.token, some);
+  io.text("event", r.event, word);
+  io.hex64("worker", r.worker);
+  io.text("detail", r.detail, remark);
+}
+
+template <class Io, class R>
 void record_members(Io& io, R& r) {
   io.constant("v", kSchemaVersion);
   io.number("seq", r.seq);
@@ -150,6 +184,15 @@ void record_members(Io& io, R& r) {
       break;
     case Kind::admin:
       admin_members(io, r);
+      break;
+    case Kind::usage:
+      usage_members(io, r);
+      break;
+    case Kind::refusals:
+      refusals_members(io, r);
+      break;
+    case Kind::token:
+      token_members(io, r);
       break;
   }
   io.end();
@@ -205,6 +248,26 @@ Record Record::gap(std::uint64_t worker, std::uint64_t from, std::uint64_t to,
   record.from = from;
   record.to = to;
   record.reason = reason;
+  return record;
+}
+
+Record Record::refusals(uid_t uid, std::uint64_t count, Clock::Wall since) {
+  Record record;
+  record.kind = Kind::refusals;
+  record.uid = uid;
+  record.count = count;
+  record.since = since;
+  return record;
+}
+
+Record Record::token_event(std::string_view token, std::string_view event, std::uint64_t worker,
+                           std::string_view detail) {
+  Record record;
+  record.kind = Kind::token;
+  record.token = token;
+  record.event = event;
+  record.worker = worker;
+  record.detail = detail;
   return record;
 }
 

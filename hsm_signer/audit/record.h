@@ -28,7 +28,7 @@ inline constexpr std::size_t kFieldsLimit = 128;
 // Of each text of an admin record, in bytes.
 inline constexpr std::size_t kRemarkLimit = 4096;
 
-enum class Kind : std::uint8_t { sign, key, start, stop, gap, admin };
+enum class Kind : std::uint8_t { sign, key, start, stop, gap, admin, usage, refusals, token };
 enum class Verdict : std::uint8_t { allow, refuse };
 
 // A value as the policy judged it: {"price", "30000"}.
@@ -40,7 +40,7 @@ struct Field {
 
 // One record of any kind. A kind writes the members of its part below and of nothing else; what
 // the others hold is ignored. Hashes are 64 lower-case hex digits; texts may be empty where said.
-// No member ever takes a secret or a signature.
+// No member ever takes a secret or the signature of a request.
 struct Record {
   static Record sign(uid_t uid, gid_t gid, pid_t pid);
   static Record key_event(const Peer& who, std::string_view action, std::string_view key,
@@ -53,6 +53,11 @@ struct Record {
   // These counts of a worker have no record: it was killed, or the log could not be written.
   static Record gap(std::uint64_t worker, std::uint64_t from, std::uint64_t to,
                     std::string_view reason);
+  // Refusals of `uid` that were counted and not written, with no record of their own.
+  static Record refusals(uid_t uid, std::uint64_t count, Clock::Wall since);
+  // What became of a token or one of its workers; see `event`.
+  static Record token_event(std::string_view token, std::string_view event, std::uint64_t worker,
+                            std::string_view detail);
 
   Kind kind = Kind::sign;
   std::uint64_t seq = 0;  // From 1, without holes; Log::append() sets it.
@@ -77,7 +82,7 @@ struct Record {
   std::string reference;       // The caller's own; may be empty.
   std::uint64_t latency_us = 0;
   Verdict verdict = Verdict::refuse;
-  // allow only
+  // allow; the worker and its counter in usage too
   std::string nonce;                 // [0-9]{1,20}(\.[0-9]{1,9})?
   std::uint64_t worker = 0;          // Which worker made the MAC,
   std::uint64_t worker_counter = 0;  // and its how-manieth it was, from 1.
@@ -95,6 +100,7 @@ struct Record {
   // start and stop
   std::string instance;
   std::string software;         // start: version of this program; may be empty.
+  std::string binary_sha256;    // start: of its executable file; may be empty.
   std::string config_sha256;    // start; may be empty.
   std::string policy_sha256;    // start; may be empty.
   std::uint64_t cut_bytes = 0;  // start: of a torn last line that was cut off before this record.
@@ -111,6 +117,19 @@ struct Record {
   std::string officers;     // Who signed that, joined by commas.
   std::string text_sha256;  // Of a text that it put in force.
   std::string detail;       // What else somebody should know: "until 2026-11-25T19:00:00.000000Z".
+
+  // usage: what a worker had signed in all when it was asked, in its token's own words
+  // (base/usage_text.h). Besides token, worker and worker_counter.
+  std::string digest;     // Over all it signed.
+  std::string audit_key;  // SHA-256 of the SubjectPublicKeyInfo of the key that says so.
+  std::string signature;  // Of the usage text, base64 of DER.
+
+  // refusals: besides uid. `fields` has how many of each code, which make up `count`.
+  std::uint64_t count = 0;  // From 1.
+  Clock::Wall since{};      // When the first of them came.
+
+  // token: besides token, worker (0: the token itself) and detail.
+  std::string event;  // [a-z_]{1,32}: "up", "down", "worker_up", "worker_lost"
 
   bool operator==(const Record&) const = default;
 };

@@ -14,25 +14,21 @@
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
 #include "hsm_signer/audit/segments.h"
+#include "hsm_signer/audit/worker_accounts.h"
 
 namespace hsm::audit {
 namespace {
 
-std::string hex(std::uint64_t value) {
-  Bytes bytes(8);
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<Byte>(value >> (56 - 8 * i));
-  return hex_encode(bytes);
-}
-
-std::string range(std::uint64_t from, std::uint64_t to) {
-  return from == to ? std::to_string(from) : std::to_string(from) + " to " + std::to_string(to);
-}
-
 class Verifier {
  public:
   Verifier(SegmentReader lines, int checkpoints, const AuditKey& key, WithoutSeal without_seal)
-      : lines_{std::move(lines)}, notes_{checkpoints}, key_{key}, without_seal_{without_seal} {}
+      : lines_{std::move(lines)},
+        notes_{checkpoints},
+        key_{key},
+        without_seal_{without_seal},
+        workers_{key, [this](Severity severity, std::string sentence) {
+                   in_log(severity, std::move(sentence));
+                 }} {}
 
   Result<Verified> run() {
     TRY_VOID(next_checkpoint());
@@ -43,6 +39,7 @@ class Verifier {
     out_.root = tree_.root();
     out_.unsealed = out_.records - out_.sealed;
     say_what_is_unsealed();
+    say_what_is_unconfirmed();
     return std::move(out_);
   }
 
@@ -95,16 +92,22 @@ class Verifier {
           in_log(Severity::warning, "this start cut off a torn line of " +
                                         std::to_string(record.cut_bytes) + " bytes");
         return;
+      case Kind::usage:
+        return workers_.usage(record);
+      case Kind::refusals:
+        out_.refused += record.count;
+        return;
       case Kind::key:
       case Kind::admin:
       case Kind::stop:
+      case Kind::token:
         return;
     }
   }
 
   void judge_allow(const Record& record) {
     ++out_.allowed;
-    count(record.worker, record.worker_counter, record.worker_counter);
+    workers_.allow(record);
     const Result<Uint128> nonce = nonce_units(record.nonce);
     if (!nonce) return;  // parse_line() has refused it.
     const auto [mark, first] = nonces_.try_emplace(record.api_key_id, *nonce);
@@ -116,25 +119,8 @@ class Verifier {
   }
 
   void judge_gap(const Record& record) {
-    const std::uint64_t size = record.to - record.from + 1;
-    out_.gaps += size;
-    in_log(Severity::warning, "worker " + hex(record.worker) + " made " + std::to_string(size) +
-                                  " MACs at most (" + range(record.from, record.to) +
-                                  ") without a record: " + record.reason);
-    count(record.worker, record.from, record.to);
-  }
-
-  // A worker counts its MACs from 1: each count has a record or a gap, in this order.
-  void count(std::uint64_t worker, std::uint64_t from, std::uint64_t to) {
-    std::uint64_t& last = workers_[worker];
-    if (from > last + 1) {
-      in_log(Severity::failure, "worker " + hex(worker) + " made MACs without a record or gap: " +
-                                    range(last + 1, from - 1));
-    } else if (from <= last) {
-      in_log(Severity::failure, "worker " + hex(worker) + " counts " + range(from, to) +
-                                    " again, after " + std::to_string(last));
-    }
-    last = std::max(last, to);
+    out_.gaps += record.to - record.from + 1;
+    workers_.gap(record);
   }
 
   // Leaves the next note that verifies in checkpoint_, or nothing at the end.
@@ -168,6 +154,7 @@ class Verifier {
     while (checkpoint_ && checkpoint_->size == tree_.size()) {
       if (checkpoint_->root == tree_.root()) {
         ++out_.checkpoints;
+        if (tree_.size() > out_.sealed) sealed_before_ = out_.sealed;
         out_.sealed = tree_.size();
         sealed_file_ = lines_.file();
         sealed_line_ = lines_.line();
@@ -199,6 +186,17 @@ class Verifier {
             (never ? ": nothing proves this log" : " yet"));
   }
 
+  // Workers are asked ahead of each checkpoint, so what was signed meanwhile is confirmed ahead of
+  // the next.
+  void say_what_is_unconfirmed() {
+    const auto [macs, workers] = workers_.unconfirmed(sealed_before_);
+    if (macs == 0) return;
+    add(Severity::warning, sealed_file_, sealed_line_,
+        std::to_string(macs) + " signatures of " + std::to_string(workers) +
+            " workers are confirmed by no usage record: those workers were killed, or somebody "
+            "left the usage records out");
+  }
+
   void in_log(Severity severity, std::string sentence) {
     add(severity, lines_.file(), std::max<std::uint64_t>(lines_.line(), 1), std::move(sentence));
   }
@@ -218,6 +216,7 @@ class Verifier {
   SegmentReader lines_;
   std::string sealed_file_ = segment_name(1);  // Where the last checkpoint that verifies ends.
   std::uint64_t sealed_line_ = 0;
+  std::uint64_t sealed_before_ = 0;  // By the checkpoint before that.
   NoteReader notes_;
   const AuditKey& key_;
   const WithoutSeal without_seal_;
@@ -227,7 +226,7 @@ class Verifier {
   std::optional<CheckpointText> checkpoint_;
   std::uint64_t last_size_ = 0;
   bool notes_ended_ = false;
-  std::unordered_map<std::uint64_t, std::uint64_t> workers_;
+  WorkerAccounts workers_;
   std::unordered_map<std::string, Uint128> nonces_;
 };
 

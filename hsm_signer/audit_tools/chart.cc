@@ -196,13 +196,13 @@ std::string each(hours width) {
 
 }  // namespace
 
-void Counts::add(const std::string& name, Clock::Wall time) {
+void Counts::add(const std::string& name, Clock::Wall time, std::uint64_t count) {
   const bool known = totals_.contains(name);
   const std::string& as = known || totals_.size() < kNamesLimit ? name : std::string{kOthers};
-  ++totals_[as];
+  totals_[as] += count;
   Hour hour = std::chrono::floor<std::chrono::hours>(time);
   if (hours_.size() >= kHoursLimit && !hours_.contains(hour)) hour = hours_.rbegin()->first;
-  ++hours_[hour][as];
+  hours_[hour][as] += count;
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> Counts::totals() const {

@@ -21,7 +21,7 @@ inline constexpr std::size_t kHoursLimit = 100'000;
 // How often each name was seen, hour by hour.
 class Counts {
  public:
-  void add(const std::string& name, Clock::Wall time);
+  void add(const std::string& name, Clock::Wall time, std::uint64_t count = 1);
 
   using Hour = std::chrono::sys_time<std::chrono::hours>;
   using ByName = std::map<std::string, std::uint64_t>;

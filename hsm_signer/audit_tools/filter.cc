@@ -12,12 +12,15 @@ namespace {
 using audit::Kind;
 using audit::Record;
 
-constexpr std::array<std::pair<Kind, std::string_view>, 6> kKinds{{{Kind::sign, "sign"},
+constexpr std::array<std::pair<Kind, std::string_view>, 9> kKinds{{{Kind::sign, "sign"},
                                                                    {Kind::key, "key"},
                                                                    {Kind::admin, "admin"},
                                                                    {Kind::start, "start"},
                                                                    {Kind::stop, "stop"},
-                                                                   {Kind::gap, "gap"}}};
+                                                                   {Kind::gap, "gap"},
+                                                                   {Kind::usage, "usage"},
+                                                                   {Kind::refusals, "refusals"},
+                                                                   {Kind::token, "token"}}};
 constexpr std::string_view kClass = "class:";
 
 // What a record of another kind holds besides its own members is ignored, so it may not match.
@@ -88,7 +91,8 @@ bool matches(const Filter& filter, const Record& record) {
 Result<Kind> parse_kind(std::string_view text) {
   for (const auto& [kind, spelled] : kKinds)
     if (spelled == text) return kind;
-  return fail(Code::usage, "no such kind of record", "sign, key, admin, start, stop or gap");
+  return fail(Code::usage, "no such kind of record",
+              "sign, key, admin, start, stop, gap, usage, refusals or token");
 }
 
 std::string_view name(Kind kind) {

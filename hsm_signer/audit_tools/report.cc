@@ -151,6 +151,8 @@ std::string with_reason(const Record& record) {
 
 std::string run_of(const Record& record) {
   if (record.kind == Kind::stop) return record.reason;
+  if (record.kind == Kind::token)
+    return record.token + " " + record.event + (record.detail.empty() ? "" : ": " + record.detail);
   if (record.kind == Kind::start)
     return "software " + record.software +
            (record.cut_bytes == 0
@@ -203,7 +205,7 @@ void append_lists(const Tally& tally, Html& html) {
       },
       html);
   append_events(
-      "Starts, stops, gaps", {{"event", Html::Of::word}, {"detail"}}, tally.runs,
+      "Starts, stops, gaps, tokens", {{"event", Html::Of::word}, {"detail"}}, tally.runs,
       [](const Record& record) {
         return std::vector<std::string>{std::string{name(record.kind)}, run_of(record)};
       },

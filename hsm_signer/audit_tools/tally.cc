@@ -1,11 +1,16 @@
 #include "hsm_signer/audit_tools/tally.h"
 
+#include <cstdlib>
+
 namespace hsm::audit_tools {
 namespace {
 
 using audit::Kind;
 using audit::Record;
 using audit::Verdict;
+
+// In the place of a rule: these refusals were counted and not written one by one.
+constexpr const char* kCounted = "(counted only)";
 
 // In a map that no log can make grow without end.
 template <class Map>
@@ -32,6 +37,15 @@ void add_sign(Tally& tally, const Record& record) {
   ++tally.refused;
   tally.by_code.add(record.code, record.time);
   ++slot(tally.reasons, {record.code, record.rule}, {"(others)", ""});
+}
+
+void add_refusals(Tally& tally, const Record& record) {
+  tally.refused += record.count;
+  for (const audit::Field& code : record.fields) {
+    const std::uint64_t count = std::strtoull(code.value.c_str(), nullptr, 10);
+    tally.by_code.add(code.name, record.time, count);
+    slot(tally.reasons, {code.name, kCounted}, {"(others)", ""}) += count;
+  }
 }
 
 void add_admin(Tally& tally, const Record& record) {
@@ -62,7 +76,12 @@ void add(Tally& tally, const Record& record) {
       tally.lost += record.to - record.from + 1;
       return tally.runs.add(record);
     case Kind::stop:
+    case Kind::token:
       return tally.runs.add(record);
+    case Kind::refusals:
+      return add_refusals(tally, record);
+    case Kind::usage:
+      return;
   }
 }
 

@@ -50,7 +50,7 @@ struct Tally {
   Events approvals;  // Admin records whose action begins with approval_ or statement_.
   Events policies;   // Starts and reloads: the policy that was in force from then on.
   Events admin;      // All other admin records.
-  Events runs;       // Starts, stops, gaps.
+  Events runs;       // Starts, stops, gaps, what became of tokens.
 };
 
 void add(Tally& tally, const audit::Record& record);

@@ -56,6 +56,13 @@ std::string what(const Record& record) {
       return "instance " + record.instance + ", software " + record.software;
     case Kind::stop:
       return "instance " + record.instance + ": " + record.reason;
+    case Kind::usage:
+      return record.token + ": " + std::to_string(record.worker_counter) + " signed";
+    case Kind::refusals:
+      return std::to_string(record.count) + " not written one by one: " + fields_of(record);
+    case Kind::token:
+      return record.token + " " + record.event + (record.detail.empty() ? "" : ": ") +
+             record.detail;
     case Kind::gap:
       break;
   }

@@ -58,7 +58,8 @@ void add_query(CLI::App& audit, Commands& commands) {
   query.add_option("--key", options.key, "Name of a key");
   query.add_option("--client", options.client, "As the policy calls it");
   query.add_option("--api-key-id", options.api_key_id, "The exchange's id of a key");
-  query.add_option("--kind", options.kind, "sign, key, admin, start, stop or gap");
+  query.add_option("--kind", options.kind,
+                   "sign, key, admin, start, stop, gap, usage, refusals or token");
   query.add_option("--verdict", options.verdict, "allow or refuse")
       ->check(CLI::IsMember({"allow", "refuse"}));
   query.add_option("--code", options.code, "Of a refusal: denied");

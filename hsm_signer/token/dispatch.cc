@@ -6,6 +6,7 @@
 #include "hsm_signer/base/checkpoint_text.h"
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/token/cryptoki.h"
+#include "hsm_signer/venue/payload.h"
 #include "hsm_signer/wire/blob.h"
 
 namespace hsm::token {
@@ -176,8 +177,9 @@ Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) 
   TRY_VOID(host_.rates.take(label.name, ceiling.rate, host_.clock.steady()));
   TRY_VOID(canary(key));
   TRY_VOID(spend(approved, request.label));
+  TRY(const std::string payload, venue::decode_payload_base64(as_text(request.message)));
   TRY(const Mac mac, host_.vault.mac(key, request.message));
-  ledger_.record(request.cka_id, request.message);
+  ledger_.record(request.label, sha256(as_bytes(payload)));
   return wire::MacAnswer{mac, ledger_.worker_id(), ledger_.counter(), ledger_.digest()};
 }
 
@@ -221,7 +223,9 @@ Result<void> Dispatcher::sign_checkpoint(const wire::FrameView& frame, Bytes& ou
 
 Result<void> Dispatcher::usage(const wire::FrameView& frame, Bytes& out) {
   TRY_VOID(wire::decode<wire::UsageQuery>(frame));
-  wire::Usage usage{.text = ledger_.usage_text(host_.info.token), .signature = {}};
+  wire::Usage usage{.text = usage_text(host_.info.token, ledger_.worker_id(), ledger_.counter(),
+                                       ledger_.digest()),
+                    .signature = {}};
   auto signature = host_.service_keys.sign(as_bytes(usage.text));
   if (!signature) return refuse(frame, signature.error(), out);
   usage.signature = *std::move(signature);

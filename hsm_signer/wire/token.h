@@ -61,8 +61,7 @@ struct MacAnswer {
   Mac mac{};
   std::uint64_t worker_id = 0;
   std::uint64_t counter = 0;  // Of this worker, from 1, without holes.
-  // SHA-256(previous digest ‖ u64 counter ‖ u16 CKA_ID ‖ SHA-256(message)), from 32 zero bytes.
-  Sha256 digest{};
+  Sha256 digest{};            // Of all that it signed (usage_digest(), base/usage_text.h).
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -166,8 +165,7 @@ struct UsageQuery {
   static void fields(Self&, Visit&) {}
 };
 
-// `text` is "hsm-signer usage v1\n<token>\n<worker id>\n<counter>\n<digest, hex>\n", signed as a
-// checkpoint is.
+// `text` is a usage_text() (base/usage_text.h), signed as a checkpoint is.
 struct Usage {
   std::string text;
   Bytes signature;

@@ -84,18 +84,18 @@ TEST_F(Tokend, CountsAndHashesWhatItSigns) {
   ASSERT_THAT(info, Succeeds());
   Ledger expected{info->worker_id};
   for (int i = 1; i <= 3; ++i) {
-    const std::string message =
-        base64("{\"request\":\"/v1/heartbeat\",\"nonce\":" + std::to_string(i) + "}");
-    const auto answer = client.ask<wire::MacAnswer>(mac_of(message));
+    const std::string payload =
+        "{\"request\":\"/v1/heartbeat\",\"nonce\":" + std::to_string(i) + "}";
+    const auto answer = client.ask<wire::MacAnswer>(mac_of(base64(payload)));
     ASSERT_THAT(answer, Succeeds());
-    expected.record(kKey.cka_id, as_bytes(message));
+    expected.record(kKey.label, sha256(as_bytes(payload)));
     EXPECT_EQ(answer->worker_id, info->worker_id);
     EXPECT_EQ(answer->counter, static_cast<std::uint64_t>(i));
     EXPECT_EQ(answer->digest, expected.digest());
   }
   const auto usage = client.ask<wire::Usage>(wire::UsageQuery{});
   ASSERT_THAT(usage, Succeeds());
-  EXPECT_EQ(usage->text, expected.usage_text("desk"));
+  EXPECT_EQ(usage->text, usage_text("desk", info->worker_id, 3, expected.digest()));
   EXPECT_TRUE(verifies(info->audit_key, as_bytes(usage->text), usage->signature));
 }
 
@@ -244,7 +244,7 @@ TEST_F(Tokend, SignsACheckpointAndNothingElseWithTheAuditKey) {
   ASSERT_THAT(signature, Succeeds());
   EXPECT_TRUE(verifies(info->audit_key, as_bytes(text), signature->signature));
   for (const std::string& bad :
-       {std::string{}, std::string{"hello"}, text + "\n", Ledger{7}.usage_text("desk"),
+       {std::string{}, std::string{"hello"}, text + "\n", usage_text("desk", 7, 0, {}),
         "desk.example/audit\n07\n" + text.substr(text.rfind('\n', text.size() - 2) + 1)}) {
     EXPECT_THAT(client.ask<wire::CheckpointSignature>(wire::SignCheckpoint{bad}),
                 ErrorIs(Code::invalid_payload))

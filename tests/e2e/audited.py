@@ -77,7 +77,7 @@ class Lines:
                  officers=officers, text_sha256=text_sha256, detail=detail)
 
     def start(self, policy="policy"):
-        self.add("start", instance="5f0c2b9e", software="0.1.0", config_sha256=digest("config"),
+        self.add("start", instance="5f0c2b9e", software="0.1.0", binary_sha256=digest("binary"), config_sha256=digest("config"),
                  policy_sha256=digest(policy), cut_bytes=0)
 
     def stop(self, reason):

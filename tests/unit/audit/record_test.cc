@@ -49,6 +49,32 @@ Record admin_sample() {
   return record;
 }
 
+Record usage_sample() {
+  Record record;
+  record.kind = Kind::usage;
+  record.time = start_record().time;
+  record.token = "desk";
+  record.worker = kWorker;
+  record.worker_counter = 17;
+  record.digest = allow_record(1, 1).payload_sha256;
+  record.audit_key = allow_record(1, 1).signature_sha256;
+  record.signature = "MAYCAQECAQE=";
+  return record;
+}
+
+Record refusals_sample() {
+  Record record = Record::refusals(1000, 41, start_record().time);
+  record.time = start_record().time + std::chrono::seconds{10};
+  record.fields = {{"denied", "40"}, {"rate_limited", "1"}};
+  return record;
+}
+
+Record token_sample() {
+  Record record = Record::token_event("desk", "worker_lost", kWorker, "it closed the connection");
+  record.time = start_record().time;
+  return record;
+}
+
 Record stop_sample() {
   Record record = Record::stop("5f0c2b9e", "SIGTERM");
   record.time = start_record().time;
@@ -86,15 +112,25 @@ TEST(AuditRecord, WritesTheOtherKindsInTheDocumentedOrder) {
       R"({"v":1,"seq":7,"time":"2025-11-23T19:15:00.000000Z","kind":"admin","action":"thaw","uid":0,"gid":0,"pid":99,"subject":"key:desk-a.trade","reason":"prices are right again","statement":"t-2025-11-23_1","officers":"alice,bob","text_sha256":"","detail":"was frozen"})");
   EXPECT_THAT(
       line_of(numbered(start_record())),
-      HasSubstr(R"("kind":"start","instance":"5f0c2b9e","software":"0.1.0","config_sha256":")"));
+      HasSubstr(R"("kind":"start","instance":"5f0c2b9e","software":"0.1.0","binary_sha256":")"));
+  EXPECT_EQ(
+      line_of(numbered(usage_sample())),
+      R"({"v":1,"seq":7,"time":"2025-11-23T19:15:00.000000Z","kind":"usage","token":"desk","worker":"00f3a19c44d2be71","worker_counter":17,"digest":"239f59ed55e737c77147cf55ad0c1b030b6d7ee748a7426952f9b852d5a935e5","audit_key":"1a2fc26dc7ea5a2a4748b7cb2b1ef193d96ab2c99f93092f69e63075b28d1278","signature":"MAYCAQECAQE="})");
+  EXPECT_EQ(
+      line_of(numbered(refusals_sample())),
+      R"({"v":1,"seq":7,"time":"2025-11-23T19:15:10.000000Z","kind":"refusals","uid":1000,"count":41,"since":"2025-11-23T19:15:00.000000Z","codes":{"denied":"40","rate_limited":"1"}})");
+  EXPECT_EQ(
+      line_of(numbered(token_sample())),
+      R"({"v":1,"seq":7,"time":"2025-11-23T19:15:00.000000Z","kind":"token","token":"desk","event":"worker_lost","worker":"00f3a19c44d2be71","detail":"it closed the connection"})");
   EXPECT_THAT(
       line_of(numbered(refuse_record())),
       HasSubstr(R"("rule":"","reference":"","latency_us":48,"code":"denied","sentence":")"));
 }
 
 TEST(AuditRecord, ReadsBackWhatItWrote) {
-  for (const Record& record : {allow_record(1, 1), refuse_record(), key_sample(), start_record(),
-                               stop_sample(), gap_sample(), admin_sample()}) {
+  for (const Record& record :
+       {allow_record(1, 1), refuse_record(), key_sample(), start_record(), stop_sample(),
+        gap_sample(), admin_sample(), usage_sample(), refusals_sample(), token_sample()}) {
     const Record before = numbered(record, 18'446'744'073'709'551'615U);
     const Result<Record> after = parse_line(line_of(before));
     ASSERT_THAT(after, Succeeds());
@@ -200,6 +236,36 @@ TEST(AuditRecord, RefusesToWriteOtherMalformedKinds) {
     EXPECT_THAT(append_line(gap, out), ErrorIs(Code::internal, HasSubstr("member to")));
   }
   EXPECT_EQ(out, "");
+}
+
+TEST(AuditRecord, RefusesToWriteMalformedUsageRefusalsAndTokenEvents) {
+  struct Case {
+    Record record;
+    Malformed malformed;
+  };
+  const std::vector<Case> cases{
+      {usage_sample(), {"token", [](Record& r) { r.token.clear(); }}},
+      {usage_sample(), {"worker_counter", [](Record& r) { r.worker_counter = 0; }}},
+      {usage_sample(), {"digest", [](Record& r) { r.digest.pop_back(); }}},
+      {usage_sample(), {"audit_key", [](Record& r) { r.audit_key.clear(); }}},
+      {usage_sample(), {"signature", [](Record& r) { r.signature.clear(); }}},
+      {usage_sample(), {"signature", [](Record& r) { r.signature = "MAYCAQECAQF="; }}},
+      {usage_sample(), {"signature", [](Record& r) { r.signature = "MAYC\n"; }}},
+      {refusals_sample(), {"count", [](Record& r) { r.count = 0; }}},
+      {refusals_sample(), {"since", [](Record& r) { r.since -= std::chrono::years{70}; }}},
+      {refusals_sample(), {"codes", [](Record& r) { r.fields.push_back(r.fields[0]); }}},
+      {token_sample(), {"token", [](Record& r) { r.token.clear(); }}},
+      {token_sample(), {"event", [](Record& r) { r.event = "Lost"; }}},
+      {token_sample(), {"detail", [](Record& r) { r.detail = "\x1b[2J"; }}},
+  };
+  for (const Case& one : cases) {
+    Record record = numbered(one.record);
+    one.malformed.change(record);
+    std::string out;
+    EXPECT_THAT(append_line(record, out),
+                ErrorIs(Code::internal, HasSubstr(std::string{"member "} + one.malformed.member)));
+    EXPECT_EQ(out, "");
+  }
 }
 
 TEST(AuditRecord, RefusesToWriteAMalformedAdmin) {

@@ -12,6 +12,8 @@
 #include <iostream>
 #include <iterator>
 
+#include "hsm_signer/base/usage_text.h"
+
 namespace hsm::audit {
 namespace {
 
@@ -103,10 +105,27 @@ Record refuse_record() {
   return record;
 }
 
+Record usage_record(const TestKey& key, std::uint64_t count) {
+  Record record;
+  record.kind = Kind::usage;
+  record.time = start_record().time;
+  record.token = kToken;
+  record.worker = kWorker;
+  record.worker_counter = count;
+  Sha256 digest{};
+  for (std::uint64_t i = 1; i <= count; ++i)
+    digest = usage_digest(digest, i, sha256(as_bytes("payload")), "desk-a.trade.v3");
+  record.digest = hex_encode(digest);
+  record.audit_key = hex_encode(sha256(key.spki()));
+  record.signature = base64_encode(key.sign(usage_text(kToken, kWorker, count, digest)));
+  return record;
+}
+
 Record start_record() {
   Record record = Record::start("5f0c2b9e");
   record.time = Clock::Wall{std::chrono::microseconds{1'763'925'300'000'000}};
   record.software = "0.1.0";
+  record.binary_sha256 = hex_encode(sha256(as_bytes("binary")));
   record.config_sha256 = hex_encode(sha256(as_bytes("config")));
   record.policy_sha256 = hex_encode(sha256(as_bytes("policy")));
   return record;

@@ -16,6 +16,7 @@ namespace hsm::audit {
 
 inline constexpr std::string_view kOrigin = "hsm-signer/test";
 inline constexpr std::uint64_t kWorker = 0x00f3a19c44d2be71;
+inline constexpr std::string_view kToken = "desk";
 
 // What the token is in production.
 class TestKey {
@@ -33,6 +34,8 @@ class TestKey {
 // Valid records; allow() has this nonce and this count of kWorker.
 Record allow_record(std::uint64_t nonce, std::uint64_t counter);
 Record refuse_record();
+// What kWorker says once it has signed the allow() of counts 1 to `count`, in this order,
+Record usage_record(const TestKey& key, std::uint64_t count);
 Record start_record();
 
 // Appends, flushes, syncs; aborts the test where that fails.

@@ -63,7 +63,7 @@ TEST_F(AuditReport, SaysWhatTheLogComesTo) {
                           HasSubstr(std::string(64, 'a')), HasSubstr(">denied</td>"),
                           HasSubstr(">activate</td>"), HasSubstr("worker killed")));
   EXPECT_THAT(
-      page, AllOf(HasSubstr("The log verifies, with 1 warning."), HasSubstr("hsm-signer/test\n9\n"),
+      page, AllOf(HasSubstr("The log verifies, with 2 warnings."), HasSubstr("hsm-signer/test\n9\n"),
                   HasSubstr(audit::AuditKey::from_pem(key_.public_pem())->fingerprint())));
 }
 

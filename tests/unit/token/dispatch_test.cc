@@ -205,12 +205,12 @@ TEST_F(DispatchTest, DoesNotCountAFailedMac) {
   EXPECT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), ErrorIs(Code::token_unavailable));
   const auto usage = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
   ASSERT_THAT(usage, Succeeds());
-  EXPECT_EQ(usage->text, Ledger{7}.usage_text("desk"));
+  EXPECT_EQ(usage->text, usage_text("desk", 7, 0, {}));
 }
 
 TEST_F(DispatchTest, GivesTheAuditKeyNothingButCheckpointsAndUsage) {
   Dispatcher to = greeted(Role::signing);
-  for (const std::string& text : {std::string{}, std::string{"x"}, Ledger{9}.usage_text("desk")})
+  for (const std::string& text : {std::string{}, std::string{"x"}, usage_text("desk", 9, 0, {})})
     EXPECT_THAT(
         ask<wire::CheckpointSignature>(to, Type::sign_checkpoint, wire::SignCheckpoint{text}),
         ErrorIs(Code::invalid_payload));
@@ -408,7 +408,7 @@ TEST_F(DispatchOfMovesTest, SignsNothingWhereItCannotBeSpent) {
               ErrorIs(Code::state_unavailable));
   const auto usage = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
   ASSERT_THAT(usage, Succeeds());
-  EXPECT_EQ(usage->text, Ledger{7}.usage_text("desk")) << "nothing was signed";
+  EXPECT_EQ(usage->text, usage_text("desk", 7, 0, {})) << "nothing was signed";
 }
 
 }  // namespace

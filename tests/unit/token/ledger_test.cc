@@ -12,35 +12,36 @@ namespace {
 TEST(Ledger, HashesAsTheProtocolSays) {
   Ledger ledger{7};
   EXPECT_EQ(ledger.counter(), 0U);
-  ledger.record(0x0102, as_bytes("message"));
+  const Sha256 payload = sha256(as_bytes("payload"));
+  ledger.record("desk.v3", payload);
   Bytes input(32, 0);
-  for (const int byte : {1, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x01})
-    input.push_back(static_cast<Byte>(byte));
-  const Sha256 message = sha256(as_bytes("message"));
-  input.insert(input.end(), message.begin(), message.end());
+  for (const int byte : {1, 0, 0, 0, 0, 0, 0, 0}) input.push_back(static_cast<Byte>(byte));
+  input.insert(input.end(), payload.begin(), payload.end());
+  for (const char c : std::string_view{"desk.v3"}) input.push_back(static_cast<Byte>(c));
   EXPECT_EQ(ledger.counter(), 1U);
   EXPECT_EQ(ledger.digest(), sha256(input));
 }
 
-TEST(Ledger, TellsOrderKeyAndMessageApart) {
+TEST(Ledger, TellsOrderKeyAndPayloadApart) {
   const auto digest =
-      [](std::initializer_list<std::pair<std::uint16_t, std::string_view>> records) {
+      [](std::initializer_list<std::pair<std::string_view, std::string_view>> records) {
         Ledger ledger{7};
-        for (const auto& [id, message] : records) ledger.record(id, as_bytes(message));
+        for (const auto& [label, payload] : records)
+          ledger.record(label, sha256(as_bytes(payload)));
         return ledger.digest();
       };
-  const Sha256 reference = digest({{1, "a"}, {2, "b"}});
-  EXPECT_NE(reference, digest({{2, "b"}, {1, "a"}}));
-  EXPECT_NE(reference, digest({{1, "a"}, {3, "b"}}));
-  EXPECT_NE(reference, digest({{1, "a"}, {2, "c"}}));
-  EXPECT_NE(reference, digest({{1, "a"}}));
-  EXPECT_EQ(reference, digest({{1, "a"}, {2, "b"}}));
+  const Sha256 reference = digest({{"k.v1", "a"}, {"k.v2", "b"}});
+  EXPECT_NE(reference, digest({{"k.v2", "b"}, {"k.v1", "a"}}));
+  EXPECT_NE(reference, digest({{"k.v1", "a"}, {"k.v3", "b"}}));
+  EXPECT_NE(reference, digest({{"k.v1", "a"}, {"k.v2", "c"}}));
+  EXPECT_NE(reference, digest({{"k.v1", "a"}}));
+  EXPECT_EQ(reference, digest({{"k.v1", "a"}, {"k.v2", "b"}}));
 }
 
-TEST(Ledger, WritesAUsageTextThatIsNoCheckpoint) {
+TEST(Ledger, ItsUsageTextIsNoCheckpoint) {
   Ledger ledger{42};
-  ledger.record(1, as_bytes("x"));
-  const std::string text = ledger.usage_text("desk");
+  ledger.record("k.v1", sha256(as_bytes("x")));
+  const std::string text = usage_text("desk", 42, 1, ledger.digest());
   EXPECT_EQ(text, "hsm-signer usage v1\ndesk\n42\n1\n" + hex_encode(ledger.digest()) + "\n");
   EXPECT_THAT(is_checkpoint_text(text), ErrorIs(Code::invalid_payload));
 }
