@@ -161,6 +161,7 @@ Result<std::optional<CheckpointText>> Log::read_checkpoints() {
       return damaged("the audit checkpoints are damaged", path(kCheckpointsName) + ":" +
                                                               std::to_string(notes.line()) + ": " +
                                                               text.error().sentence());
+    if (last && last->size < text->size) recovered_.sealed_before = last->size;
     last = *std::move(text);
     ++recovered_.checkpoints;
   }

@@ -73,7 +73,8 @@ class Log {
     std::uint64_t records = 0;
     std::uint64_t cut_bytes = 0;  // Of a torn last line, which is gone; say so in the start record.
     std::uint64_t checkpoints = 0;
-    std::uint64_t sealed = 0;  // Size at the last checkpoint, 0 without one.
+    std::uint64_t sealed = 0;         // Size at the last checkpoint, 0 without one.
+    std::uint64_t sealed_before = 0;  // At the last one over fewer records than that.
   };
 
   // Makes the directory (0700) where there is none, durably. open() does it too; by itself it is

@@ -1,7 +1,10 @@
+#include "client_shim/core/client.h"
+#include "hsm_signer/audit/record.h"
 #include "hsm_signer/audit_tools/reconcile.h"
 #include "hsm_signer/audit_tools/text.h"
 #include "hsm_signer/base/duration.h"
 #include "hsm_signer/ctl/verbs.h"
+#include "hsm_signer/wire/admin.h"
 
 namespace hsm::ctl {
 namespace {
@@ -15,6 +18,7 @@ using audit_tools::Reconciled;
 
 // Of each list, for people.
 constexpr std::size_t kShown = 100;
+constexpr std::size_t kDetailLimit = 1000;
 
 std::string content(Event event, const std::string& side, const std::string& asset,
                     const Decimal& amount, const std::optional<Decimal>& price,
@@ -123,6 +127,23 @@ Result<std::vector<Item>> read_histories(const ReconcileOptions& options) {
   return items;
 }
 
+// The signer's own log is told, where a signer is within reach: who reads the log alone learns of
+// it too.
+Result<void> raise_alarm(const Context& context, const ReconcileOptions& options,
+                         const Reconciled& done) {
+  std::string detail =
+      std::to_string(done.foreign.size()) +
+      " at the exchange that nobody signed here, the first: " + foreign_line(done.foreign.front());
+  detail.pop_back();
+  if (detail.size() > kDetailLimit) detail.resize(kDetailLimit);
+  if (!audit::is_printable(detail)) detail = std::to_string(done.foreign.size()) + " items";
+  std::string subject = "reconcile";
+  if (!options.key.empty()) subject += " key:" + options.key;
+  TRY(client::Client admin, context.admin());
+  TRY_VOID(admin.call<wire::Done>(wire::RaiseAlarm{.subject = subject, .detail = detail}));
+  return {};
+}
+
 }  // namespace
 
 Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) {
@@ -135,6 +156,11 @@ Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) 
   TRY(const Reconciled done, audit_tools::reconcile(options.directory, std::move(items), wanted));
   context.answer(reconciled_json(done), reconciled_text(done));
   if (done.ok()) return {};
+  if (!options.no_alarm) {
+    const auto raised = raise_alarm(context, options, done);
+    context.note(raised ? "recorded as an alarm in the signer's log"
+                        : "no alarm was recorded: " + raised.error().sentence());
+  }
   return fail(Code::verification_failed, "the exchange shows what nobody signed here",
               std::to_string(done.foreign.size()) +
                   "; freeze the key and revoke it at the exchange if nobody knows of it");

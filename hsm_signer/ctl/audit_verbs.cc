@@ -103,6 +103,7 @@ void add_reconcile(CLI::App& audit, Commands& commands) {
   app.add_option("--until", options.until, "And before then");
   app.add_option("--skew", options.skew, "Between signature and exchange, at most")
       ->capture_default_str();
+  app.add_flag("--no-alarm", options.no_alarm, "Record no alarm in the signer's log");
   commands.choose(app, &ctl::audit_reconcile, options);
 }
 

@@ -195,6 +195,7 @@ struct ReconcileOptions {
   std::string key, api_key_id;                         // Whose signatures count; empty: all.
   std::string since, until;
   std::string skew = "30s";
+  bool no_alarm = false;  // Tell the signer nothing of what is foreign.
 };
 Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
 // audit_report.cc: one page of HTML; written also where the log does not verify.

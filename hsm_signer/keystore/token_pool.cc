@@ -14,6 +14,23 @@ tl::unexpected<Error> overdue_error() {
   return fail(Code::deadline_exceeded, "the deadline passed before the token had signed");
 }
 
+// A question to one worker, past the queue; overdue counts as an answer.
+class Aside final : public Task {
+ public:
+  using Done = std::function<void(Result<wire::FrameView>)>;
+  explicit Aside(Done done) : done_{std::move(done)} {}
+
+  Result<Written> write(JobId, Bytes&) override { return Written::no; }
+  void parked(std::unique_ptr<Task>) override {}
+  void overdue() override { finished(overdue_error()); }
+  void finished(Result<wire::FrameView> answer) override {
+    if (const Done done = std::exchange(done_, nullptr)) done(std::move(answer));
+  }
+
+ private:
+  Done done_;
+};
+
 // A broadcast counts down over the workers; the first error wins.
 class Broadcast final : public Task {
  public:
@@ -74,7 +91,7 @@ void TokenPool::add_link(TokenIndex token) {
   auto link = std::make_unique<WorkerLink>(io_, tokens_[token].socket, index,
                                            static_cast<WorkerLink::Events&>(*this));
   tokens_[token].links.push_back(index);
-  workers_.push_back({.token = token, .link = std::move(link), .asked = {}, .dirty = false});
+  workers_.push_back({.token = token, .link = std::move(link), .asked = {}});
   workers_.back().link->start();
 }
 
@@ -116,6 +133,31 @@ void TokenPool::broadcast(TokenIndex token, const wire::ObjectRef& object, wire:
   }
   // The one that stands for this function: a token without workers is done at once.
   Broadcast{shared}.finished(fail(Code::token_unavailable, {}));
+}
+
+std::size_t TokenPool::ask_usage(TokenIndex token, Ask whom, const wire::UsageQuery& query,
+                                 Clock::Steady::duration patience,
+                                 const std::function<void(Result<wire::FrameView>)>& each) {
+  std::vector<WorkerIndex> asked;
+  for (const WorkerIndex index : tokens_[token].links) {
+    Worker& worker = workers_[index];
+    if (worker.link->up() && (worker.has_signed || whom == Ask::all)) asked.push_back(index);
+  }
+  for (const WorkerIndex index : asked) {
+    Worker& worker = workers_[index];
+    worker.has_signed = false;
+    const JobId id = next_job_++;
+    if (const auto encoded = wire::encode(worker.link->out(), id, query); !encoded) {
+      each(fail(encoded.error()));
+      continue;
+    }
+    worker.asked.push_back(id);
+    const Clock::Steady deadline = clock_.steady() + patience;
+    tasks_.emplace(id, Entry{.task = std::make_unique<Aside>(each), .deadline = deadline});
+    arm(deadline);
+    worker.link->flush();
+  }
+  return asked.size();
 }
 
 void TokenPool::schedule_pump() {
@@ -166,6 +208,8 @@ void TokenPool::finish(JobId id, Result<wire::FrameView> answer) {
 void TokenPool::worker_up(WorkerIndex index, const wire::Info& info) {
   const TokenIndex token = workers_[index].token;
   TokenState& state = tokens_[token];
+  workers_[index].worker_id = info.worker_id;
+  workers_[index].has_signed = false;
   state.health.configured = std::clamp(info.workers, 1U, kMostWorkers);
   state.health.info = info;
   ++state.health.workers;
@@ -175,6 +219,7 @@ void TokenPool::worker_up(WorkerIndex index, const wire::Info& info) {
   log(Level::info, "worker_up",
       state.name.value + " " + std::to_string(state.health.workers) + " of " +
           std::to_string(state.health.configured));
+  if (watcher_ != nullptr) watcher_->worker_came(token, info);
   schedule_pump();
 }
 
@@ -189,6 +234,7 @@ void TokenPool::worker_answered(WorkerIndex index, const wire::FrameView& frame)
   worker.asked.pop_front();
   lanes_.done(index, frame.id(), clock_.steady());
   if (frame.type() != wire::Type::error) {
+    worker.has_signed |= frame.type() == wire::answer_to(wire::Type::mac);
     finish(frame.id(), frame);
     return;
   }
@@ -201,11 +247,20 @@ void TokenPool::worker_turn_over(WorkerIndex) {
   pump();
 }
 
+void TokenPool::tell_loss(const Worker& worker, const Error& why) {
+  if (watcher_ == nullptr) return;
+  const auto in_flight = std::count_if(worker.asked.begin(), worker.asked.end(), [this](JobId id) {
+    return tasks_.at(id).task->makes_mac();
+  });
+  watcher_->worker_went(worker.token, worker.worker_id, static_cast<std::size_t>(in_flight), why);
+}
+
 void TokenPool::worker_lost(WorkerIndex index, bool was_up, const Error& why) {
   Worker& worker = workers_[index];
   TokenState& state = tokens_[worker.token];
   if (was_up) {
     --state.health.workers;
+    tell_loss(worker, why);
     lanes_.worker_lost(index);
     log(Level::warning, "worker_lost", state.name.value + ": " + why.sentence());
     for (const JobId id : std::exchange(worker.asked, {}))

@@ -33,6 +33,8 @@ class Task {
   virtual void overdue() = 0;
   // Exactly once, last: the worker's answer (never an error frame), or why there is none.
   virtual void finished(Result<wire::FrameView> answer) = 0;
+  // Whether a worker that has the frame may have made a MAC, answer or not.
+  virtual bool makes_mac() const { return false; }
 };
 
 class TokenPool final : private WorkerLink::Events {
@@ -48,15 +50,28 @@ class TokenPool final : private WorkerLink::Events {
     std::optional<wire::Info> info;
   };
 
+  // What becomes of workers; told by nobody else.
+  class Watcher {
+   public:
+    virtual ~Watcher() = default;
+    virtual void worker_came(TokenIndex token, const wire::Info& info) = 0;
+    // `in_flight`: frames for MACs that it had and did not answer.
+    virtual void worker_went(TokenIndex token, std::uint64_t worker_id, std::size_t in_flight,
+                             const Error& why) = 0;
+  };
+
   // `turn_over` is called when all answers of one read have been delivered.
   TokenPool(boost::asio::io_context& io, const Clock& clock, std::vector<Token> tokens,
             std::function<void()> turn_over, LaneLimits limits = {});
 
+  // Before start(); the watcher outlives this.
+  void watch(Watcher& watcher) { watcher_ = &watcher; }
   void start();
   void stop();
 
   std::optional<TokenIndex> index_of(std::string_view token) const;
   const Health& health(TokenIndex token) const { return tokens_[token].health; }
+  const std::string& name(TokenIndex token) const { return tokens_[token].name.value; }
   std::size_t size() const { return tokens_.size(); }
 
   // Takes the task into the lanes, or finishes it at once with the reason (overloaded, …).
@@ -66,6 +81,13 @@ class TokenPool final : private WorkerLink::Events {
   // Done.
   void broadcast(TokenIndex token, const wire::ObjectRef& object, wire::Type type,
                  std::function<void(Result<void>)> done);
+  // Asks the workers of the token what they have signed in all, past the queue: those that have
+  // signed since they were asked last, or every one. `each` gets one answer or error for each of
+  // these, within `patience`; the frame dies with the call. Gives how many were asked.
+  enum class Ask : bool { those_that_signed, all };
+  std::size_t ask_usage(TokenIndex token, Ask whom, const wire::UsageQuery& query,
+                        Clock::Steady::duration patience,
+                        const std::function<void(Result<wire::FrameView>)>& each);
   // Hands out what can go; one write per worker. Called by itself after submit() and after answers.
   void pump();
   std::size_t unfinished() const { return tasks_.size(); }
@@ -82,6 +104,8 @@ class TokenPool final : private WorkerLink::Events {
     std::unique_ptr<WorkerLink> link;
     std::deque<JobId> asked;  // In the order of the answers to come; broadcasts too.
     bool dirty = false;
+    std::uint64_t worker_id = 0;
+    bool has_signed = false;  // Since it was asked for its usage.
   };
   struct Entry {
     std::unique_ptr<Task> task;
@@ -96,6 +120,7 @@ class TokenPool final : private WorkerLink::Events {
   void worker_lost(WorkerIndex worker, bool was_up, const Error& why) override;
 
   void add_link(TokenIndex token);
+  void tell_loss(const Worker& worker, const Error& why);
   void schedule_pump();
   void dispatch(const Turn& turn);
   void finish(JobId id, Result<wire::FrameView> answer);
@@ -106,6 +131,7 @@ class TokenPool final : private WorkerLink::Events {
   const Clock& clock_;
   boost::asio::steady_timer timer_;
   std::function<void()> turn_over_;
+  Watcher* watcher_ = nullptr;
   Lanes lanes_;
   std::vector<TokenState> tokens_;
   std::vector<Worker> workers_;

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "hsm_signer/base/log.h"
+#include "hsm_signer/base/own_binary.h"
 #include "hsm_signer/config/signer_config.h"
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
@@ -75,17 +76,19 @@ class Daemon {
         hangups_{io, SIGHUP},
         drain_timer_{io},
         log_{log},
-        ledger_{io, clock_, log, std::move(past.released)},
+        ledger_{io, clock_, log, std::move(past.released), std::move(past.counts)},
         nonces_{clock_, state, std::move(past.marks)},
         officers_{{.clock = clock_, .state = state, .ledger = ledger_},
                   std::move(officers),
                   std::move(past.used)},
         approvals_{{.clock = clock_, .state = state, .ledger = ledger_, .officers = officers_}},
         pool_{io, clock_, tokens_of(config), [this] { turn_over(); }},
+        tokens_{ledger_, pool_},
         sealer_{io,
                 clock_,
                 ledger_,
                 pool_,
+                tokens_,
                 config.audit_key,
                 [&state](std::uint64_t sealed, const service::Sealer::Done& done) {
                   state.raise(std::string{service::kSealedScope}, sealed,
@@ -141,8 +144,9 @@ class Daemon {
         gate_{state, officers_, std::move(past.policy)},
         policies_{{.desk = policy, .gate = gate_, .ledger = ledger_}, file},
         client_handler_{signer_},
-        admin_handler_{admin_, switches_, panic_, policies_},
-        approvals_at_start_{std::move(past.approvals)} {}
+        audit_{clock_, ledger_},
+        admin_handler_{admin_, switches_, panic_, policies_, audit_},
+        past_{std::move(past)} {}
 
   // Whether officers have let in the policy that this run is to begin with.
   Result<void> let_in(const service::PolicyFile& file) {
@@ -173,17 +177,19 @@ class Daemon {
                      });
     admins_.emplace(io_, std::move(admin_socket), transport::admin_limits(descriptors),
                     admin_handler_, [this](const Peer& peer) -> Result<void> {
-                      if (std::find(config_.admins.begin(), config_.admins.end(), peer.uid) !=
-                          config_.admins.end())
-                        return {};
+                      const bool admitted =
+                          std::ranges::find(config_.admins, peer.uid) != config_.admins.end();
+                      audit_.came(peer, admitted);
+                      if (admitted) return {};
                       return fail(Code::unauthorized, "not an administrator of this signer");
                     });
     return {};
   }
 
-  void run(const std::string& policy_sha256) {
-    record_start(policy_sha256);
-    approvals_.load(std::exchange(approvals_at_start_, {}));
+  void run(const std::string& policy_sha256, ByteView binary_sha256) {
+    record_start(policy_sha256, binary_sha256);
+    for (audit::Record& event : past_.events) ledger_.event(std::move(event));
+    approvals_.load(past_.approvals, past_.approvals_void);
     signals_.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) drain();
     });
@@ -199,9 +205,10 @@ class Daemon {
   }
 
  private:
-  void record_start(const std::string& policy_sha256) {
+  void record_start(const std::string& policy_sha256, ByteView binary_sha256) {
     audit::Record start = audit::Record::start(instance_);
     start.software = HSM_VERSION;
+    start.binary_sha256 = hex_encode(binary_sha256);
     start.config_sha256 = config_.file_sha256;
     start.policy_sha256 = policy_sha256;
     start.cut_bytes = log_.recovered().cut_bytes;
@@ -235,6 +242,11 @@ class Daemon {
   }
 
   void finish() {
+    // Of all that the workers signed nothing is left to tell: the last record is that of the stop.
+    tokens_.collect([this] { say_goodbye(); });
+  }
+
+  void say_goodbye() {
     ledger_.event(audit::Record::stop(instance_, "asked to stop"));
     sealer_.seal_now([this] {
       nonces_.settle([this] {
@@ -276,6 +288,7 @@ class Daemon {
   service::OfficersDesk officers_;
   service::ApprovalDesk approvals_;
   keystore::TokenPool pool_;
+  service::TokenDesk tokens_;
   service::Sealer sealer_;
   service::Deadlines deadlines_;
   service::SwitchDesk switches_;
@@ -285,8 +298,9 @@ class Daemon {
   service::PolicyGate gate_;
   service::PolicyOffice policies_;
   transport::ClientHandler client_handler_;
+  service::AuditDesk audit_;
   transport::AdminHandler admin_handler_;
-  std::vector<state::Note> approvals_at_start_;
+  service::Past past_;  // What is left of it once every part has its own.
   std::optional<transport::Server> clients_;
   std::optional<transport::Server> admins_;
   Clock::Steady drain_until_{};
@@ -308,6 +322,7 @@ Result<void> serve(const Options& options) {
     std::printf("%s and %s are fine\n", config_path.c_str(), config.policy.c_str());
     return {};
   }
+  const Bytes binary_sha256 = own_binary_sha256();
   TRY_VOID(lock_down(LockMemory::yes));
   const std::size_t descriptors = raise_descriptor_limit();
   // Names of users are resolved, nothing of a client has been read, no thread runs yet.
@@ -330,13 +345,13 @@ Result<void> serve(const Options& options) {
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, replay, audit::Disk::system(), {config.audit_segment_bytes}));
   if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log));
-  TRY_VOID(service::check_sealed(io, *state, *log));
+  TRY_VOID(service::check_sealed(io, *state, *log, clock, past));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));
   Daemon daemon{config, file, policy, *log, *state, registry, std::move(past), std::move(officers),
                 io};
   TRY_VOID(daemon.let_in(file));
   TRY_VOID(daemon.listen(descriptors));
-  daemon.run(file.sha256);
+  daemon.run(file.sha256, binary_sha256);
   hsm::log(Level::notice, "stopped");
   return {};
 }

@@ -48,13 +48,13 @@ bool is_reason(std::string_view text) {
 
 }  // namespace
 
-void ApprovalDesk::load(const std::vector<state::Note>& notes) {
+void ApprovalDesk::load(const std::vector<state::Note>& notes, bool all_void) {
   for (const state::Note& note : notes) {
     Result<Pending> pending = Pending::from_note(note.value);
     const bool over =
         pending && (parts_.officers.is_used(pending->id) || pending->ends() <= parts_.clock.wall());
-    if (!pending || over) {
-      if (pending) tell_void(*pending);
+    if (!pending || over || all_void) {
+      if (pending) tell_void(*pending, all_void);
       if (!pending) log(Level::warning, "approval_void", pending.error().sentence());
       drop(note.name);
       continue;
@@ -64,13 +64,14 @@ void ApprovalDesk::load(const std::vector<state::Note>& notes) {
 }
 
 // Nobody has heard what became of it: the run that knew has ended.
-void ApprovalDesk::tell_void(const Pending& pending) {
+void ApprovalDesk::tell_void(const Pending& pending, bool old_copy) {
   const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
   const bool used = parts_.officers.is_used(pending.id);
   record(
       self, "approval_void", pending, pending.officers,
       used ? "hsm-signerd ended while it was signed: there may be a signature, look at the exchange"
-           : "its time was up",
+      : old_copy ? "it stood in an old copy of state.db: nobody knows what became of it since"
+                 : "its time was up",
       {});
 }
 

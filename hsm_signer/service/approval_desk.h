@@ -36,7 +36,8 @@ class ApprovalDesk {
   explicit ApprovalDesk(Parts parts) : parts_{parts} {}
   // At the start. What was on its way to a worker when this program ended is void: its statement is
   // used. So is a note that is damaged.
-  void load(const std::vector<state::Note>& notes);
+  // `all_void`: they are of an old copy of the state.
+  void load(const std::vector<state::Note>& notes, bool all_void = false);
 
   // ---- For requests ----
 
@@ -77,7 +78,7 @@ class ApprovalDesk {
 
  private:
   void sweep();
-  void tell_void(const Pending& pending);
+  void tell_void(const Pending& pending, bool old_copy);
   Result<Pending*> begin(const Ask& ask, Pending fresh);
   Pending describe(const Ask& ask) const;
   Error wait(const Pending& pending, const std::string& more) const;

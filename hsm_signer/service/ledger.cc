@@ -15,11 +15,13 @@ constexpr double kRefusalsPerSecond = 50;
 
 }  // namespace
 
-Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released)
+Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released,
+               MacCounts counts)
     : io_{io},
       clock_{clock},
       log_{log},
       released_{std::move(released)},
+      counts_{std::move(counts)},
       syncer_{log, [&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); },
               [this](const Result<std::uint64_t>& up_to) { durable(up_to); }} {}
 
@@ -49,6 +51,7 @@ void Ledger::event(audit::Record record) { append(std::move(record), std::nullop
 void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
   record.time = clock_.wall();
   if (waiting) waiting->item.time = record.time;
+  counts_.see(record);
   const Result<std::uint64_t> sequence = log_.append(std::move(record));
   if (!sequence) {
     log(Level::error, "audit_append_failed", sequence.error().sentence());
@@ -79,6 +82,7 @@ void Ledger::flush() {
   }
   log(Level::error, "audit_write_failed", flushed.error().sentence());
   trouble_ = flushed.error();
+  counts_.unconfirm();
   for (const Waiting& waiting : fresh) waiting.release(fail(flushed.error()));
 }
 

@@ -15,6 +15,7 @@
 #include "hsm_signer/audit/syncer.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/terms.h"
+#include "hsm_signer/service/mac_counts.h"
 #include "hsm_signer/service/released.h"
 
 namespace hsm::service {
@@ -25,8 +26,9 @@ class Ledger {
   using Release = std::function<void(Result<std::uint64_t>)>;
   using Durable = std::function<void(Result<void>)>;
 
-  // `released`: what the log held at the start.
-  Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released = {});
+  // `released` and `counts`: what the log held at the start.
+  Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log, Released released = {},
+         MacCounts counts = {});
 
   // A MAC was made. `lane` (the nonce mark) keeps the answers of one API key in the order of their
   // nonces.
@@ -48,6 +50,7 @@ class Ledger {
   void when_durable(Durable done);
   // What left, by API key.
   Released& released() { return released_; }
+  const MacCounts& counts() const { return counts_; }
   // A note over a head that is durable.
   Result<void> add_checkpoint(std::string_view note);
 
@@ -81,6 +84,7 @@ class Ledger {
   const Clock& clock_;
   audit::Log& log_;
   Released released_;
+  MacCounts counts_;
   std::vector<Waiting> fresh_;    // Appended, not yet written.
   std::deque<Waiting> unsynced_;  // Written, not yet durable, in order of sequence.
   std::unordered_map<std::uint32_t, std::size_t> unsynced_lanes_;

@@ -41,6 +41,7 @@ class PanicTask final : public keystore::Task {
 
   Result<Written> write(keystore::JobId id, Bytes& out) override;
   void parked(std::unique_ptr<Task> self) override;
+  bool makes_mac() const override { return true; }
   // Deadlines has answered; a MAC that is still made is recorded.
   void overdue() override {}
   void finished(Result<wire::FrameView> answer) override;

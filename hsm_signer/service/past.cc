@@ -1,5 +1,7 @@
 #include "hsm_signer/service/past.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "hsm_signer/base/log.h"
@@ -33,6 +35,7 @@ Result<Past> Past::of_state(asio::io_context& io, state::State& state, const Clo
 void Past::replay(const audit::Record& record) {
   if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
   released.replay(record);
+  counts.see(record);
   used.replay(record);
 }
 
@@ -58,23 +61,64 @@ Result<void> give_up_log(asio::io_context& io, state::State& state, const audit:
   return {};
 }
 
-Result<void> check_sealed(asio::io_context& io, state::State& state, const audit::Log& log) {
+namespace {
+
+Result<Uint128> raise_sealed(asio::io_context& io, state::State& state, std::uint64_t sealed) {
+  return wait_for_state<Uint128>(io, [&](state::State::Done<Uint128> done) {
+    state.raise(std::string{kSealedScope}, sealed, std::move(done));
+  });
+}
+
+Result<void> distrust(asio::io_context& io, state::State& state, const std::string& detail,
+                      Clock::Wall now, Past& past) {
+  const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
+  const policy::Subject everything{policy::Subject::Kind::all, {}};
+  const policy::Thrown thrown{
+      .what = policy::Switch::cancel_only,
+      .since = Clock::Wall{std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch())},
+      .uid = self.uid,
+      .reason = "state.db is older than the audit log"};
+  // All frozen is stricter, and stays.
+  if (past.switches.set(everything, thrown)) {
+    TRY_VOID(wait_for_state<void>(io, [&](state::State::Done<void> done) {
+      state.put_note(kSwitchNotes, everything.text(), thrown.to_text(), std::move(done));
+    }));
+  }
+  past.approvals_void = true;
+  audit::Record event = audit::Record::admin_event(self, "cancel_only", everything.text());
+  event.reason = thrown.reason;
+  event.detail = detail;
+  past.events.push_back(std::move(event));
+  hsm::log(Level::warning, "state_is_old",
+           detail +
+               ": an old copy was brought back. Only cancels are signed until hsm-signerctl "
+               "thaw --all; compare key list and policy first (docs/audit.md)");
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_sealed(asio::io_context& io, state::State& state, const audit::Log& log,
+                          const Clock& clock, Past& past) {
   const std::uint64_t sealed = log.recovered().sealed;
-  TRY(const Uint128 before, wait_for_state<Uint128>(io, [&](state::State::Done<Uint128> done) {
-        state.raise(std::string{kSealedScope}, sealed, std::move(done));
-      }));
+  TRY(const Uint128 known, raise_sealed(io, state, 0));
+  const auto before = static_cast<std::uint64_t>(known);
   if (before > sealed) {
     return fail(Code::audit_unavailable, "the audit log is sealed less far than it was",
-                "state.db remembers " + std::to_string(static_cast<std::uint64_t>(before)) +
+                "state.db remembers " + std::to_string(before) +
                     " sealed records, the checkpoints cover " + std::to_string(sealed) +
                     "; bring back the audit directory, or move it away and begin a new one with "
                     "--audit-lost (docs/audit.md)");
   }
-  if (before == 0 && sealed > 0) {
-    hsm::log(Level::warning, "state_is_new",
-             "the audit log has " + std::to_string(log.recovered().records) +
-                 " records and state.db knows nothing of them: keys must be registered again");
+  // A crash between a seal and the state's note of it leaves the state one behind.
+  if (before < log.recovered().sealed_before) {
+    TRY_VOID(distrust(io, state,
+                      "state.db remembers " + std::to_string(before) +
+                          " sealed records, the log has " + std::to_string(sealed),
+                      clock.wall(), past));
   }
+  // Last: whoever stops this program before here finds the same at the next start.
+  TRY_VOID(raise_sealed(io, state, sealed));
   return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/policy/switches.h"
+#include "hsm_signer/service/mac_counts.h"
 #include "hsm_signer/service/nonce_desk.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/policy_gate.h"
@@ -35,9 +36,12 @@ Result<T> wait_for_state(boost::asio::io_context& io, Start start) {
 struct Past {
   NonceDesk::LoggedMarks marks;
   Released released;
+  MacCounts counts;
   policy::Switches switches;
   OfficersDesk::Used used;  // Statements.
   std::vector<state::Note> approvals;
+  bool approvals_void = false;
+  std::vector<audit::Record> events;           // What the log is to be told of this start.
   std::optional<PolicyGate::Accepted> policy;  // That officers let in last.
 
   // In this order: what the state has, each record of the log, and what the state has beyond those.
@@ -50,7 +54,11 @@ struct Past {
 // An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay.
 Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const audit::Log& log);
 // A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
-// after they were removed: the state knows how far it was sealed.
-Result<void> check_sealed(boost::asio::io_context& io, state::State& state, const audit::Log& log);
+// after they were removed: the state knows how far it was sealed. audit_unavailable where the log
+// is sealed less far. The other way round the state is an old copy (it is told of each seal before
+// the next one is made): marks and windows are the log's anyway, what officers had approved is
+// void, and nothing but cancels is signed until somebody has looked (docs/audit.md).
+Result<void> check_sealed(boost::asio::io_context& io, state::State& state, const audit::Log& log,
+                          const Clock& clock, Past& past);
 
 }  // namespace hsm::service

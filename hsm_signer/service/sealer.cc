@@ -23,10 +23,12 @@ std::string origin_of(ByteView spki) {
 }  // namespace
 
 Sealer::Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger,
-               keystore::TokenPool& pool, std::string audit_key, Remember remember)
+               keystore::TokenPool& pool, TokenDesk& tokens, std::string audit_key,
+               Remember remember)
     : clock_{clock},
       ledger_{ledger},
       pool_{pool},
+      tokens_{tokens},
       audit_key_path_{std::move(audit_key)},
       remember_{std::move(remember)},
       timer_{io} {}
@@ -39,7 +41,7 @@ void Sealer::tick() {
   timer_.expires_after(kEvery);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    if (!sealing_ && ledger_.size() > sealed_) seal();
+    if (!sealing_ && (ledger_.size() > sealed_ || to_remember_ != 0)) seal();
     tick();
   });
 }
@@ -55,6 +57,15 @@ void Sealer::seal_now(std::function<void()> done) {
 void Sealer::seal() {
   sealing_ = true;
   served_ = std::exchange(waiting_, {});
+  // A state that is more than one seal behind is an old copy (service/past.h): it hears of each
+  // before the next is made.
+  remember([this] {
+    // What the workers say of all that they signed is sealed with its records.
+    tokens_.collect([this] { seal_head(); });
+  });
+}
+
+void Sealer::seal_head() {
   // Only what is on disk is sealed: after a power cut the log would be shorter than its own
   // checkpoint.
   ledger_.flush();
@@ -114,10 +125,18 @@ Result<void> Sealer::signed_by_token(const std::string& text, Result<wire::Frame
 void Sealer::sealed(std::uint64_t size) {
   ledger_.when_durable([this, size](const Result<void>& durable) {
     if (!durable) return finish(durable);
-    remember_(size, [this, size](const Result<void>& kept) {
-      if (kept) sealed_ = size;  // Otherwise the next tick seals and remembers it again.
-      finish(kept);
-    });
+    tokens_.kept();
+    to_remember_ = size;
+    remember([this] { finish({}); });
+  });
+}
+
+void Sealer::remember(std::function<void()> next) {
+  if (to_remember_ == 0) return next();
+  remember_(to_remember_, [this, next = std::move(next)](const Result<void>& kept) {
+    if (!kept) return finish(kept);  // The next tick tries again.
+    sealed_ = std::exchange(to_remember_, 0);
+    next();
   });
 }
 

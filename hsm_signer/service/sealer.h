@@ -10,6 +10,7 @@
 
 #include "hsm_signer/keystore/token_pool.h"
 #include "hsm_signer/service/ledger.h"
+#include "hsm_signer/service/token_desk.h"
 
 namespace hsm::service {
 
@@ -23,7 +24,7 @@ class Sealer {
   // `audit_key`: path of the pinned public key; a token with another key seals nothing. `remember`
   // is asked once the checkpoint is on disk, and belongs to the seal: only then is it over.
   Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger, keystore::TokenPool& pool,
-         std::string audit_key, Remember remember);
+         TokenDesk& tokens, std::string audit_key, Remember remember);
 
   void start();
   void stop();
@@ -33,9 +34,11 @@ class Sealer {
  private:
   void tick();
   void seal();
+  void seal_head();
   void ask_token(const audit::Head& head);
   Result<void> signed_by_token(const std::string& text, Result<wire::FrameView> frame);
   void sealed(std::uint64_t size);
+  void remember(std::function<void()> next);
   void finish(const Result<void>& sealed);
   // The key of the first token that is up, pinned; SubjectPublicKeyInfo in DER.
   Result<keystore::TokenIndex> pinned_token();
@@ -43,11 +46,13 @@ class Sealer {
   const Clock& clock_;
   Ledger& ledger_;
   keystore::TokenPool& pool_;
+  TokenDesk& tokens_;
   std::string audit_key_path_;
   Remember remember_;
   boost::asio::steady_timer timer_;
   Bytes spki_;
   std::uint64_t sealed_ = 0;
+  std::uint64_t to_remember_ = 0;  // Sealed on disk, and the state has not confirmed it.
   bool sealing_ = false;
   bool complained_ = false;
   std::vector<std::function<void()>> waiting_;  // For the next seal.

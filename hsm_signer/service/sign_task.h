@@ -33,6 +33,7 @@ class SignTask final : public keystore::Task {
 
   Result<Written> write(keystore::JobId id, Bytes& out) override;
   void parked(std::unique_ptr<Task> self) override;
+  bool makes_mac() const override { return true; }
   // Deadlines has told the client; the MAC may still be made, and is then recorded.
   void overdue() override {}
   void finished(Result<wire::FrameView> answer) override;

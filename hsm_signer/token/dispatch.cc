@@ -221,15 +221,29 @@ Result<void> Dispatcher::sign_checkpoint(const wire::FrameView& frame, Bytes& ou
   return reply(frame, judged_checkpoint(request.text), out);
 }
 
+Result<wire::SignedUsage> Dispatcher::signed_usage() {
+  std::string text =
+      usage_text(host_.info.token, ledger_.worker_id(), ledger_.counter(), ledger_.digest());
+  TRY(Bytes signature, host_.service_keys.sign(as_bytes(text)));
+  return wire::SignedUsage{.text = std::move(text), .signature = std::move(signature)};
+}
+
 Result<void> Dispatcher::usage(const wire::FrameView& frame, Bytes& out) {
-  TRY_VOID(wire::decode<wire::UsageQuery>(frame));
-  wire::Usage usage{.text = usage_text(host_.info.token, ledger_.worker_id(), ledger_.counter(),
-                                       ledger_.digest()),
-                    .signature = {}};
-  auto signature = host_.service_keys.sign(as_bytes(usage.text));
-  if (!signature) return refuse(frame, signature.error(), out);
-  usage.signature = *std::move(signature);
-  return reply(frame, Result<wire::Usage>{std::move(usage)}, out);
+  TRY(const auto query, wire::decode<wire::UsageQuery>(frame));
+  for (const wire::WorkerRef& worker : query.recorded) host_.last_words.forget(worker.worker_id);
+  auto said = signed_usage();
+  if (!said) return refuse(frame, said.error(), out);
+  return reply(frame,
+               Result<wire::Usage>{wire::Usage{.text = std::move(said->text),
+                                               .signature = std::move(said->signature),
+                                               .ended = host_.last_words.kept()}},
+               out);
+}
+
+Result<void> Dispatcher::say_last_words() {
+  if (!has_signed()) return {};
+  TRY(const wire::SignedUsage said, signed_usage());
+  return host_.last_words.keep(ledger_.worker_id(), said);
 }
 
 Result<void> Dispatcher::import(const wire::FrameView& frame, Bytes& out) {

@@ -8,6 +8,7 @@
 #include "hsm_signer/token/approvals.h"
 #include "hsm_signer/token/canaries.h"
 #include "hsm_signer/token/ceiling.h"
+#include "hsm_signer/token/last_words.h"
 #include "hsm_signer/token/ledger.h"
 #include "hsm_signer/token/profile.h"
 #include "hsm_signer/token/rates.h"
@@ -40,6 +41,7 @@ struct Host {
   const Ceilings& ceilings;
   Approvals& approvals;
   Rates& rates;
+  LastWords& last_words;
   const Clock& clock;
   wire::Info info;  // worker_id is the ledger's too.
 };
@@ -72,6 +74,9 @@ class Dispatcher {
   // Why it is not sound.
   const std::string& complaint() const { return complaint_; }
   bool wants_replacement() const { return health_ != Health::sound; }
+  // Keeps what it has signed in all for a signer that comes later: this one may not have heard of
+  // the last of it. Once, when the connection has ended.
+  Result<void> say_last_words();
   // Whether the token has signed for it.
   bool has_signed() const { return ledger_.counter() > 0; }
 
@@ -107,6 +112,7 @@ class Dispatcher {
   Result<void> canary(const KeyRef& key);
   void turn(Health health, std::string complaint);
   Result<wire::CheckpointSignature> judged_checkpoint(const std::string& text);
+  Result<wire::SignedUsage> signed_usage();
   template <class Message>
   Result<void> reply(const wire::FrameView& frame, const Result<Message>& result, Bytes& out);
   Result<void> refuse(const wire::FrameView& frame, const Error& error, Bytes& out);

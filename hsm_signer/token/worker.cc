@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "hsm_signer/base/log.h"
+#include "hsm_signer/base/own_binary.h"
 #include "hsm_signer/token/config.h"
 #include "hsm_signer/token/confinement.h"
 #include "hsm_signer/token/login.h"
@@ -60,8 +61,11 @@ Result<std::uint64_t> random_id() {
 // Everything a worker holds once it is logged in; built in this order.
 class Worker {
  public:
-  Worker(Role role, Config config, KillTimer timer)
-      : role_{role}, config_{std::move(config)}, timer_{std::move(timer)} {}
+  Worker(Role role, Config config, Bytes binary_sha256, KillTimer timer)
+      : role_{role},
+        config_{std::move(config)},
+        binary_sha256_{std::move(binary_sha256)},
+        timer_{std::move(timer)} {}
 
   // Up to the point where a connection can be served.
   Result<void> prepare();
@@ -79,11 +83,13 @@ class Worker {
 
   Role role_;
   Config config_;
+  const Bytes binary_sha256_;
   KillTimer timer_;
   SystemClock clock_;
   std::optional<Ceilings> ceilings_;
   std::optional<Approvals> approvals_;
   std::optional<Rates> rates_;
+  std::optional<LastWords> last_words_;
   std::optional<Cryptoki> cryptoki_;
   std::optional<TokenAccess> access_;
   bool logged_in_ = false;
@@ -127,6 +133,7 @@ Result<void> Worker::prepare() {
   approvals_.emplace(std::move(approvals));
   TRY(Rates rates, Rates::open(config_.state_dir + "/rates"));
   rates_.emplace(std::move(rates));
+  last_words_.emplace(config_.state_dir);
   TRY(wrap_key_, wrap_key_outside());
   TRY_VOID(open_token());
   if (role_ == Role::admin) TRY_VOID(service_keys_->ensure());
@@ -153,7 +160,9 @@ Result<wire::Info> Worker::info() const {
                     .depth = config_.depth,
                     .worker_id = id,
                     .payload_limit = config_.profile->base64_limit,
-                    .audit_key = std::move(audit)};
+                    .audit_key = std::move(audit),
+                    .software = HSM_VERSION,
+                    .binary_sha256 = binary_sha256_};
 }
 
 // A connection that ended badly is no failure of this worker.
@@ -190,12 +199,15 @@ Result<int> Worker::run(const StopSignal& stop) {
                              .ceilings = *ceilings_,
                              .approvals = *approvals_,
                              .rates = *rates_,
+                             .last_words = *last_words_,
                              .clock = clock_,
                              .info = std::move(description)}};
   TRY_VOID(send_status(kStatusFd, {WorkerStatus::Kind::ready, {}}));
   TRY_VOID(serve_one(dispatcher, stop));
   const Dispatcher::Health health = dispatcher.health();
   if (health == Dispatcher::Health::lost_module) return kExitFailed;
+  if (const auto said = dispatcher.say_last_words(); !said)
+    log(Level::warning, "last_words_not_kept", said.error().sentence());
   access_->logout();
   const bool served = health == Dispatcher::Health::sound || health == Dispatcher::Health::spent;
   return served ? kExitServed : kExitLoggedOut;
@@ -220,12 +232,13 @@ Result<int> worker_main(Role role) {
   TRY(Config config, inherited_config());
   set_log_name("hsm-tokend[" + config.token + "] " +
                (role == Role::admin ? "admin worker" : "worker"));
+  Bytes binary = own_binary_sha256();
   // Before the module is loaded: its code runs from then on.
   TRY_VOID(confine::confine(confinement_of_worker(config, role)));
   TRY(KillTimer timer, KillTimer::create({.call = config.call_limit}));
   // Never destroyed: the way out is _exit, and a half-built worker would call into a module that
   // failed.
-  Worker& worker = *new Worker{role, std::move(config), std::move(timer)};
+  Worker& worker = *new Worker{role, std::move(config), std::move(binary), std::move(timer)};
   if (auto prepared = worker.prepare(); !prepared) {
     log(Level::error, "worker_failed", prepared.error().sentence());
     TRY_VOID(send_status(kStatusFd, status_of(prepared.error())));

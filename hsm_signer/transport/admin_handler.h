@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hsm_signer/service/admin.h"
+#include "hsm_signer/service/audit_desk.h"
 #include "hsm_signer/service/panic.h"
 #include "hsm_signer/service/policy_office.h"
 #include "hsm_signer/service/switch_desk.h"
@@ -12,14 +13,14 @@ namespace hsm::transport {
 class AdminHandler final : public Connection::Handler {
  public:
   AdminHandler(service::Admin& admin, service::SwitchDesk& switches, service::Panic& panic,
-               service::PolicyOffice& policies)
-      : admin_{admin}, switches_{switches}, panic_{panic}, policies_{policies} {}
+               service::PolicyOffice& policies, service::AuditDesk& audit)
+      : admin_{admin}, switches_{switches}, panic_{panic}, policies_{policies}, audit_{audit} {}
   void handle(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame) override;
   void turn_over() override {}
 
  private:
   Result<void> answer(const std::shared_ptr<Connection>& connection, const wire::FrameView& frame);
-  // Switches, leases, panic, and the policy.
+  // Switches, leases, panic, the policy, alarms.
   Result<void> answer_incident(const std::shared_ptr<Connection>& connection,
                                const wire::FrameView& frame);
 
@@ -27,6 +28,7 @@ class AdminHandler final : public Connection::Handler {
   service::SwitchDesk& switches_;
   service::Panic& panic_;
   service::PolicyOffice& policies_;
+  service::AuditDesk& audit_;
 };
 
 }  // namespace hsm::transport

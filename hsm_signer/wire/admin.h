@@ -282,6 +282,20 @@ struct RejectApproval {
 };
 
 // Refuse new work, finish what runs, then end.
+// What an administrator's program found: an audit record and a line in the journal. Answer Done,
+// once the record is on disk.
+struct RaiseAlarm {
+  static constexpr Type kType = Type::raise_alarm;
+  std::string subject;  // "key:desk-a.trade", "reconcile"
+  std::string detail;   // May be empty.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.subject);
+    visit.optional(2, self.detail);
+  }
+};
+
 struct Drain {
   static constexpr Type kType = Type::drain;
   template <class Self, class Visit>

@@ -23,6 +23,8 @@ struct Info {
   std::uint64_t worker_id = 0;      // Of the worker on this connection.
   std::uint32_t payload_limit = 0;  // Of base64 text, bytes.
   Bytes audit_key;                  // SubjectPublicKeyInfo, DER, of the checkpoint key.
+  std::string software{};           // Version of the host's program; may be empty.
+  Bytes binary_sha256{};            // Of its executable file, as it says itself; may be empty.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -33,6 +35,8 @@ struct Info {
     visit.required(5, self.worker_id);
     visit.required(6, self.payload_limit);
     visit.required(7, self.audit_key);
+    visit.optional(8, self.software);
+    visit.optional(9, self.binary_sha256);
   }
 };
 
@@ -159,21 +163,49 @@ struct CheckpointSignature {
   }
 };
 
+struct WorkerRef {
+  std::uint64_t worker_id = 0;
+
+  bool operator==(const WorkerRef&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.worker_id);
+  }
+};
+
 struct UsageQuery {
   static constexpr Type kType = Type::usage;
+  std::vector<WorkerRef> recorded{};  // Of Usage::ended: the host need not keep what they said.
+
   template <class Self, class Visit>
-  static void fields(Self&, Visit&) {}
+  static void fields(Self& self, Visit& visit) {
+    visit.optional(1, self.recorded);
+  }
 };
 
 // `text` is a usage_text() (base/usage_text.h), signed as a checkpoint is.
-struct Usage {
+struct SignedUsage {
   std::string text;
   Bytes signature;
+
+  bool operator==(const SignedUsage&) const = default;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.text);
+    visit.required(2, self.signature);
+  }
+};
+
+struct Usage {
+  std::string text;  // Of the worker that answers; as in SignedUsage.
+  Bytes signature;
+  std::vector<SignedUsage> ended{};  // At most 16: last words of workers that are gone.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
     visit.required(1, self.text);
     visit.required(2, self.signature);
+    visit.optional(3, self.ended);
   }
 };
 

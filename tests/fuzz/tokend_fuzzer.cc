@@ -84,6 +84,7 @@ class Connection {
                  .ceilings = ceilings,
                  .approvals = nobody_,
                  .rates = rates,
+                 .last_words = nothing_kept_,
                  .clock = clock,
                  .info = {.token = "desk",
                           .profile = "fake",
@@ -162,6 +163,7 @@ class Connection {
   const Role role_;
   const Ceilings& ceilings_;
   Approvals nobody_;
+  LastWords nothing_kept_{"/nonexistent"};
   WatchedVault vault_;
   WatchedServiceKeys keys_;
   Dispatcher to_;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "hsm_signer/base/os.h"
+#include "hsm_signer/base/usage_text.h"
 #include "hsm_signer/wire/token.h"
 #include "tests/support/error_is.h"
 
@@ -89,6 +90,14 @@ class FakeWorker {
     answer.worker_id = 7;
     answer.counter = ++macs_;
     send(wire::Type::mac, id, answer);
+  }
+  // The text of a usage answer, signed by `sign`, with the last words of others.
+  template <class Sign>
+  void answer_usage(std::uint64_t count, const Sign& sign,
+                    std::vector<wire::SignedUsage> ended = {}) {
+    const std::string text = usage_text("t", 7, count, {});
+    send(wire::Type::usage, last_id(),
+         wire::Usage{.text = text, .signature = sign(text), .ended = std::move(ended)});
   }
   void hang_up() {
     connection_.reset();

@@ -45,12 +45,19 @@ class SealerTest : public ::testing::Test {
     worker_.greet(4, key.spki());
     run_until([this] { return pool_.health(0).workers == 1; });
   }
+  // The next question, past those for usage.
+  void read_checkpoint_question() {
+    for (;;) {
+      run_until([this] { return worker_.has_frame(); });
+      if (worker_.read() == wire::Type::sign_checkpoint) return;
+      worker_.answer_usage(0, [this](const std::string& text) { return key_.sign(text); });
+    }
+  }
   // One record, and a seal of it up to the token's answer.
   void seal_up_to_the_answer() {
     ledger_.event(audit::start_record());
     sealer_.seal_now([this] { ended_ = true; });
-    run_until([this] { return worker_.has_frame(); });
-    ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+    read_checkpoint_question();
     const auto asked = worker_.last<wire::SignCheckpoint>();
     ASSERT_THAT(asked, Succeeds());
     worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
@@ -65,12 +72,14 @@ class SealerTest : public ::testing::Test {
   std::unique_ptr<audit::Log> log_;
   Ledger ledger_;
   keystore::TokenPool pool_{io_, clock_, {{{"t"}, worker_.path()}}, [] {}};
+  TokenDesk tokens_{ledger_, pool_};
   std::vector<std::pair<std::uint64_t, Sealer::Done>> remembering_;
   bool ended_ = false;
   Sealer sealer_{io_,
                  clock_,
                  ledger_,
                  pool_,
+                 tokens_,
                  dir_ / "audit.pub.pem",
                  [this](std::uint64_t sealed, Sealer::Done done) {
                    remembering_.emplace_back(sealed, std::move(done));
@@ -84,7 +93,7 @@ TEST_F(SealerTest, IsNotOverBeforeTheSealIsRemembered) {
   run_until([this] { return !remembering_.empty(); });
   turn();
   EXPECT_FALSE(ended_);
-  EXPECT_EQ(remembering_.front().first, 1U);
+  EXPECT_EQ(remembering_.front().first, 3U) << "the token and its worker came";
   remembering_.front().second({});
   EXPECT_TRUE(ended_);
 }
@@ -95,6 +104,27 @@ TEST_F(SealerTest, EndsAStopThatTheStateCannotRemember) {
   run_until([this] { return !remembering_.empty(); });
   remembering_.front().second(fail(Code::state_unavailable, "disk full"));
   EXPECT_TRUE(ended_);
+}
+
+// A state that is two seals behind would be taken for an old copy at the next start.
+TEST_F(SealerTest, MakesNoFurtherSealBeforeTheStateKnowsOfTheLast) {
+  connect(key_);
+  seal_up_to_the_answer();
+  run_until([this] { return !remembering_.empty(); });
+  remembering_.back().second(fail(Code::state_unavailable, "disk full"));
+  ledger_.event(audit::start_record());
+  ended_ = false;
+  sealer_.seal_now([this] { ended_ = true; });
+  run_until([this] { return remembering_.size() == 2; });
+  EXPECT_EQ(remembering_.back().first, 3U);
+  EXPECT_FALSE(worker_.has_frame());
+  remembering_.back().second(fail(Code::state_unavailable, "disk full"));
+  EXPECT_TRUE(ended_);
+  ended_ = false;
+  sealer_.seal_now([this] { ended_ = true; });
+  run_until([this] { return remembering_.size() == 3; });
+  remembering_.back().second({});
+  read_checkpoint_question();
 }
 
 // The stop's own record must not be left out because a seal of each second was just under way.
@@ -108,13 +138,12 @@ TEST_F(SealerTest, SealsAgainForWhoAskedDuringASeal) {
   remembering_.back().second({});
   EXPECT_TRUE(ended_);
   EXPECT_FALSE(second_ended);
-  run_until([this] { return worker_.has_frame(); });
-  ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+  read_checkpoint_question();
   const auto asked = worker_.last<wire::SignCheckpoint>();
   worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
                wire::CheckpointSignature{.signature = key_.sign(asked->text)});
   run_until([this] { return remembering_.size() == 2; });
-  EXPECT_EQ(remembering_.back().first, 2U);
+  EXPECT_EQ(remembering_.back().first, 4U);
   remembering_.back().second({});
   EXPECT_TRUE(second_ended);
 }
@@ -131,8 +160,7 @@ TEST_F(SealerTest, ForgetsASignatureThatDoesNotVerify) {
   connect(key_);
   ledger_.event(audit::start_record());
   sealer_.seal_now([this] { ended_ = true; });
-  run_until([this] { return worker_.has_frame(); });
-  ASSERT_EQ(worker_.read(), wire::Type::sign_checkpoint);
+  read_checkpoint_question();
   worker_.send(wire::Type::sign_checkpoint, worker_.last_id(),
                wire::CheckpointSignature{.signature = key_.sign("another text")});
   run_until([this] { return ended_; });

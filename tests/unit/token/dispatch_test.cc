@@ -47,6 +47,7 @@ class DispatchTest : public ::testing::Test {
                            .ceilings = ceilings_,
                            .approvals = approvals_,
                            .rates = rates_,
+                           .last_words = last_words_,
                            .clock = clock_,
                            .info = {.token = "desk",
                                     .profile = "fake",
@@ -98,6 +99,7 @@ class DispatchTest : public ::testing::Test {
   Ceilings ceilings_ = *Ceilings::parse(kCeilings, "ceilings.toml", Mode::production);
   Approvals approvals_;
   Rates rates_ = *Rates::open(dir_ / "rates");
+  LastWords last_words_{dir_.path()};
   FakeClock clock_;
 };
 
@@ -206,6 +208,33 @@ TEST_F(DispatchTest, DoesNotCountAFailedMac) {
   const auto usage = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
   ASSERT_THAT(usage, Succeeds());
   EXPECT_EQ(usage->text, usage_text("desk", 7, 0, {}));
+}
+
+TEST_F(DispatchTest, KeepsItsLastWordsUntilASignerHasRecordedThem) {
+  Dispatcher silent = greeted(Role::signing);
+  EXPECT_THAT(silent.say_last_words(), Succeeds());
+  EXPECT_THAT(last_words_.kept(), ::testing::SizeIs(0)) << "it has signed nothing";
+  Dispatcher to = greeted(Role::signing);
+  ASSERT_THAT(ask<wire::MacAnswer>(to, Type::mac, mac()), Succeeds());
+  const auto live = ask<wire::Usage>(to, Type::usage, wire::UsageQuery{});
+  ASSERT_THAT(live, Succeeds());
+  EXPECT_EQ(
+      live->text,
+      usage_text("desk", 7, 1,
+                 usage_digest({}, 1, sha256(as_bytes(R"({"request":"/v1/heartbeat","nonce":1})")),
+                              "desk.v1")));
+  EXPECT_THAT(live->ended, ::testing::SizeIs(0));
+  ASSERT_THAT(to.say_last_words(), Succeeds());
+
+  Dispatcher next = greeted(Role::signing);
+  const auto told = ask<wire::Usage>(next, Type::usage, wire::UsageQuery{});
+  ASSERT_THAT(told, Succeeds());
+  ASSERT_THAT(told->ended, ::testing::SizeIs(1));
+  EXPECT_EQ(told->ended[0].text, live->text);
+  EXPECT_EQ(keys_.signed_.back(), told->text);
+  EXPECT_THAT(ask<wire::Usage>(next, Type::usage, wire::UsageQuery{})->ended, ::testing::SizeIs(1));
+  EXPECT_THAT(ask<wire::Usage>(next, Type::usage, wire::UsageQuery{{{7}}})->ended,
+              ::testing::SizeIs(0));
 }
 
 TEST_F(DispatchTest, GivesTheAuditKeyNothingButCheckpointsAndUsage) {
