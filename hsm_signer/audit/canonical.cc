@@ -1,5 +1,7 @@
 #include "hsm_signer/audit/canonical.h"
 
+#include <cstring>
+
 namespace hsm::audit {
 namespace {
 
@@ -53,10 +55,10 @@ void Writer::fields(std::string_view member, const std::vector<Field>& list) {
 bool Reader::name(std::string_view member) {
   if (!fine()) return false;
   const std::size_t size = member.size() + 4;  // {"member":
-  const std::string_view got = line_.substr(std::min(at_, line_.size()), size);
-  const char opening = at_ == 0 ? '{' : ',';
-  const bool same = got.size() == size && got[0] == opening && got[1] == '"' &&
-                    got.substr(2, member.size()) == member && got.substr(size - 2) == "\":";
+  const char* got = line_.data() + at_;
+  const bool same = line_.size() - at_ >= size && got[0] == (at_ == 0 ? '{' : ',') &&
+                    got[1] == '"' && std::memcmp(got + 2, member.data(), member.size()) == 0 &&
+                    got[size - 2] == '"' && got[size - 1] == ':';
   if (!same) refuse(member);
   at_ += same ? size : 0;
   return same;
@@ -100,6 +102,7 @@ void Reader::hex64(std::string_view member, std::uint64_t& value) {
 }
 
 void Reader::fields(std::string_view member, std::vector<Field>& list) {
+  list.clear();
   if (!name(member)) return;
   if (!skip('{')) return refuse(member);
   while (!skip('}')) {

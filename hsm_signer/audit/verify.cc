@@ -65,18 +65,13 @@ class Verifier {
 
   void judge(std::string_view line) {
     tree_.append(leaf_hash(line));
-    const Result<Record> record = parse_line(line);
-    if (!record) return in_log(Severity::failure, record.error().sentence());
-    // The parser takes one spelling only; this does not rely on it.
-    again_.clear();
-    if (!append_line(*record, again_) || std::string_view{again_}.substr(0, line.size()) != line ||
-        again_.size() != line.size() + 1)
-      return in_log(Severity::failure, "not written in the canonical form");
-    if (record->seq != tree_.size()) {
-      in_log(Severity::failure, "sequence " + std::to_string(record->seq) + " where " +
+    if (const auto read = parse_line(line, record_); !read)
+      return in_log(Severity::failure, read.error().sentence());
+    if (record_.seq != tree_.size()) {
+      in_log(Severity::failure, "sequence " + std::to_string(record_.seq) + " where " +
                                     std::to_string(tree_.size()) + " belongs");
     }
-    judge(*record);
+    judge(record_);
   }
 
   void judge(const Record& record) {
@@ -222,7 +217,7 @@ class Verifier {
   const WithoutSeal without_seal_;
   Tree tree_;
   Verified out_;
-  std::string again_;
+  Record record_;  // Of the line that is judged.
   std::optional<CheckpointText> checkpoint_;
   std::uint64_t last_size_ = 0;
   bool notes_ended_ = false;

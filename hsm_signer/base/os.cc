@@ -238,34 +238,50 @@ Clock::Steady SystemClock::awake_or_not() const {
 }
 
 std::string rfc3339(Clock::Wall time) {
-  const auto micros =
-      std::chrono::floor<std::chrono::microseconds>(time).time_since_epoch().count();
-  const std::time_t seconds = static_cast<std::time_t>(micros / 1'000'000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 40> text{};
-  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string fraction = std::to_string(micros % 1'000'000);
-  fraction.insert(0, 6 - fraction.size(), '0');
-  return std::string{text.data(), size} + "." + fraction + "Z";
+  using namespace std::chrono;
+  const auto whole = floor<microseconds>(time);
+  const sys_days day = floor<days>(whole);
+  const year_month_day date{day};
+  const hh_mm_ss clock{whole - day};
+  std::string text = "0000-00-00T00:00:00.000000Z";
+  const auto put = [&text](std::size_t last, std::size_t digits, std::uint64_t value) {
+    for (std::size_t i = 0; i < digits; ++i, value /= 10)
+      text[last - i] = static_cast<char>('0' + value % 10);
+  };
+  put(3, 4, static_cast<std::uint64_t>(int{date.year()}));
+  put(6, 2, unsigned{date.month()});
+  put(9, 2, unsigned{date.day()});
+  put(12, 2, static_cast<std::uint64_t>(clock.hours().count()));
+  put(15, 2, static_cast<std::uint64_t>(clock.minutes().count()));
+  put(18, 2, static_cast<std::uint64_t>(clock.seconds().count()));
+  put(25, 6, static_cast<std::uint64_t>(clock.subseconds().count()));
+  return text;
 }
 
 Result<Clock::Wall> parse_rfc3339(std::string_view text) {
-  constexpr std::string_view kWhat = "not a time of the form 2026-11-23T19:15:02.123456Z";
-  const std::string whole{text.substr(0, 40)};
-  std::tm parts{};
-  const char* const rest = ::strptime(whole.c_str(), "%Y-%m-%dT%H:%M:%S.", &parts);
+  using namespace std::chrono;
+  constexpr std::string_view kForm = "0000-00-00T00:00:00.000000Z";
+  const auto refuse = [] {
+    return fail(Code::invalid_payload, "not a time of the form 2026-11-23T19:15:02.123456Z");
+  };
+  if (text.size() != kForm.size()) return refuse();
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (kForm[i] == '0' ? !digit : text[i] != kForm[i]) return refuse();
+  }
+  const auto number = [text](std::size_t first, std::size_t digits) {
+    int value = 0;
+    for (std::size_t i = first; i < first + digits; ++i) value = 10 * value + (text[i] - '0');
+    return value;
+  };
+  const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))},
+                            day{static_cast<unsigned>(number(8, 2))}};
   // Nanoseconds in 64 bits end in 2262.
-  if (rest == nullptr || parts.tm_year < 70 || parts.tm_year > 361)
-    return fail(Code::invalid_payload, kWhat);
-  std::int64_t micros = 0;
-  for (const char* digit = rest; *digit >= '0' && *digit <= '9' && digit < rest + 6; ++digit)
-    micros = 10 * micros + (*digit - '0');
-  const Clock::Wall time{std::chrono::seconds{::timegm(&parts)} +
-                         std::chrono::microseconds{micros}};
-  // strptime is generous; whatever is not the one spelling does not come back.
-  if (rfc3339(time) != text) return fail(Code::invalid_payload, kWhat);
-  return time;
+  const bool fits = date.ok() && date.year() >= year{1970} && date.year() <= year{2261} &&
+                    number(11, 2) < 24 && number(14, 2) < 60 && number(17, 2) < 60;
+  if (!fits) return refuse();
+  return Clock::Wall{sys_days{date}} + hours{number(11, 2)} + minutes{number(14, 2)} +
+         seconds{number(17, 2)} + microseconds{number(20, 6)};
 }
 
 bool standard_descriptors_are_open() {
