@@ -105,11 +105,7 @@ def open_note(note, key):
         raise Wrong("base64 in another spelling")
     if (dash, name, signature[:4]) != ("\u2014", lines[0], key_id(key)):
         raise Wrong("another key")
-    with tempfile.TemporaryDirectory() as scratch:
-        where = pathlib.Path(scratch)
-        (where / "text").write_bytes(text)
-        (where / "sig").write_bytes(signature[4:])
-        openssl("dgst", "-sha256", "-verify", key, "-signature", str(where / "sig"), str(where / "text"))
+    verify(text, signature[4:], key)
     return lines[0], int(lines[1]), hash_of(lines[2])
 
 
@@ -134,11 +130,71 @@ def lines_of(directory):
     return lines
 
 
+class Worker:
+    """What the records of one worker come to (docs/audit.md, "usage")."""
+
+    def __init__(self):
+        self.last = self.recorded = 0
+        self.digest = bytes(32)  # None behind a gap: nobody knows what was signed there.
+
+    def count(self, first, last):
+        if first != self.last + 1:
+            raise Wrong(f"MACs {self.last + 1} to {first} of a worker are not told one by one")
+        self.last = last
+
+    def allow(self, record):
+        number = record["worker_counter"]
+        self.count(number, number)
+        self.recorded = number
+        if self.digest is not None:
+            label = f"{record['key']}.v{record['version']}".encode()
+            self.digest = sha(self.digest + number.to_bytes(8, "little") + bytes.fromhex(record["payload_sha256"]) + label)
+
+    def gap(self, record):
+        self.count(record["from"], record["to"])
+        self.digest = None
+
+    def says(self, count, digest):
+        if not self.recorded <= count <= self.last:
+            raise Wrong(f"a worker made {count} MACs, its records say {self.recorded}")
+        if self.digest is not None and digest != self.digest:
+            raise Wrong("a worker signed something else than its records say")
+        self.recorded = count
+        self.digest = digest if count == self.last else None
+
+
+def verify(text, signature, key):
+    with tempfile.TemporaryDirectory() as scratch:
+        where = pathlib.Path(scratch)
+        (where / "text").write_bytes(text)
+        (where / "sig").write_bytes(signature)
+        openssl("dgst", "-sha256", "-verify", key, "-signature", str(where / "sig"), str(where / "text"))
+
+
+def check_workers(records, key):
+    """That records and gaps tell each MAC of each worker once, and that the workers say the same."""
+    workers = {}
+    own = sha(openssl("pkey", "-pubin", "-in", key, "-outform", "DER")).hex()
+    for record in records:
+        worker = workers.setdefault(record.get("worker"), Worker())
+        if record["kind"] == "sign" and record["verdict"] == "allow":
+            worker.allow(record)
+        elif record["kind"] == "gap":
+            worker.gap(record)
+        elif record["kind"] == "usage" and record["audit_key"] == own:
+            lines = ("hsm-signer usage v1", record["token"], int(record["worker"], 16), record["worker_counter"],
+                     record["digest"])
+            verify("".join(f"{line}\n" for line in lines).encode(), base64.b64decode(record["signature"]), key)
+            worker.says(record["worker_counter"], bytes.fromhex(record["digest"]))
+
+
 def check_log(directory, key):
     lines = lines_of(directory)
-    for number, line in enumerate(lines, 1):
-        if json.loads(line)["seq"] != number:
+    records = [json.loads(line) for line in lines]
+    for number, record in enumerate(records, 1):
+        if record["seq"] != number:
             raise Wrong(f"line {number} has another sequence")
+    check_workers(records, key)
     leaves = [leaf_of(line) for line in lines]
     parts = (pathlib.Path(directory) / "checkpoints").read_bytes().split(b"\n\n")
     if len(parts) < 2:

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <random>
 
 #include "hsm_signer/audit/verify.h"
 #include "tests/support/error_is.h"
@@ -92,6 +94,52 @@ TEST_P(TamperingWithRecord, EveryBitIsGuarded) {
 
 TEST_F(Tampering, EveryBitOfTheCheckpointsIsGuarded) {
   EXPECT_EQ(flips_not_found(notes_path_, notes_, 0, notes_.size()), 0U);
+}
+
+// HSM_TAMPER_RECORDS=500 takes minutes: audit_test.long.
+TEST_F(Tampering, OneRandomBitInEachByteOfALongerLogIsFound) {
+  const char* wanted = std::getenv("HSM_TAMPER_RECORDS");
+  const auto records = static_cast<std::uint64_t>(wanted != nullptr ? std::atoi(wanted) : 20);
+  ASSERT_GT(records, 0U);
+  std::filesystem::remove_all(directory_);
+  {
+    const auto log = Log::open(directory_);
+    ASSERT_THAT(log, Succeeds());
+    std::uint64_t macs = 0;
+    for (std::uint64_t i = 1; i <= records; ++i) {
+      Record record = Record::stop("5f0c2b9e", "SIGTERM");
+      if (i % 10 == 1) record = start_record();
+      if (i % 10 == 2) record = refuse_record();
+      if (i % 5 == 3) ++macs, record = allow_record(macs, macs);
+      if (i % 10 == 5) record = usage_record(key_, macs);
+      write_records(**log, {record});
+      if (i % 50 == 0 || i == records) seal_head(**log, key_);
+    }
+  }
+  ASSERT_FALSE(found());
+  const std::string text = slurp(segment_);
+  const auto seed = std::random_device{}();
+  std::mt19937 random{seed};
+  const OwnedFd file{::open(segment_.c_str(), O_WRONLY | O_CLOEXEC)};
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto flipped = static_cast<char>(text[at] ^ (1 << random() % 8));
+    ASSERT_EQ(::pwrite(file.get(), &flipped, 1, static_cast<off_t>(at)), 1);
+    ASSERT_TRUE(found()) << "byte " << at << ", seed " << seed;
+    ASSERT_EQ(::pwrite(file.get(), &text[at], 1, static_cast<off_t>(at)), 1);
+  }
+}
+
+TEST_F(Tampering, AMacWithoutARecordIsFoundAndNamed) {
+  const auto log = Log::open(directory_);
+  ASSERT_THAT(log, Succeeds());
+  // Five by its token's word, of which the log has four.
+  write_records(**log, {usage_record(key_, 5)});
+  seal_head(**log, key_);
+  const auto verified = verify_directory(directory_, pem_);
+  ASSERT_THAT(verified, Succeeds());
+  ASSERT_EQ(verified->failures, 1U);
+  EXPECT_THAT(verified->findings.back().sentence,
+              ::testing::HasSubstr("00f3a19c44d2be71 made MACs without a record or gap: 5"));
 }
 
 TEST_F(Tampering, EveryByteRemovedIsFound) {
