@@ -3,6 +3,7 @@
 
 #include "hsm_signer/audit_tools/filter.h"
 #include "hsm_signer/audit_tools/text.h"
+#include "hsm_signer/ctl/record_words.h"
 #include "hsm_signer/ctl/verbs.h"
 
 namespace hsm::ctl {
@@ -35,41 +36,6 @@ Result<audit_tools::Filter> filter_of(const QueryOptions& options) {
   return filter;
 }
 
-std::string fields_of(const Record& record) {
-  std::string text;
-  for (const audit::Field& field : record.fields)
-    text.append(text.empty() ? "" : " ").append(field.name + "=" + field.value);
-  return text;
-}
-
-std::string what(const Record& record) {
-  switch (record.kind) {
-    case Kind::sign:
-      return record.verdict == audit::Verdict::allow ? fields_of(record)
-                                                     : record.code + ": " + record.sentence;
-    case Kind::key:
-      return record.action + " version " + std::to_string(record.version) + " " + record.api_key_id;
-    case Kind::admin:
-      return record.action + " " + record.subject +
-             (record.reason.empty() ? "" : " (" + record.reason + ")");
-    case Kind::start:
-      return "instance " + record.instance + ", software " + record.software;
-    case Kind::stop:
-      return "instance " + record.instance + ": " + record.reason;
-    case Kind::usage:
-      return record.token + ": " + std::to_string(record.worker_counter) + " signed";
-    case Kind::refusals:
-      return std::to_string(record.count) + " not written one by one: " + fields_of(record);
-    case Kind::token:
-      return record.token + " " + record.event + (record.detail.empty() ? "" : ": ") +
-             record.detail;
-    case Kind::gap:
-      break;
-  }
-  return "counts " + std::to_string(record.from) + " to " + std::to_string(record.to) + ": " +
-         record.reason;
-}
-
 std::string row(const std::array<std::string, 7>& cells) {
   std::string text;
   for (std::size_t i = 0; i < kWidths.size(); ++i) {
@@ -88,7 +54,7 @@ std::string row_of(const Record& record) {
       sign ? (allowed ? "allow" : "refuse") : std::string{audit_tools::name(record.kind)};
   return row({std::to_string(record.seq), rfc3339(record.time).substr(0, 19) + "Z", kind,
               sign ? printable(record.client) : "", keyed ? printable(record.key) : "",
-              sign ? printable(record.endpoint) : "", printable(what(record))});
+              sign ? printable(record.endpoint) : "", printable(what_of(record))});
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <ostream>
 
 #include "hsm_signer/audit/segments.h"
+#include "hsm_signer/ctl/record_words.h"
 #include "hsm_signer/ctl/verbs.h"
 
 namespace hsm::ctl {
@@ -56,11 +57,14 @@ class Interrupts {
 // Standard output of somebody who may have gone away.
 class Follower {
  public:
-  explicit Follower(const Interrupts& interrupts) : interrupts_{interrupts} {}
+  // Where `put` is not empty it takes the place of standard output.
+  using Put = std::function<bool(std::string_view)>;
+  Follower(const Interrupts& interrupts, Put put) : interrupts_{interrupts}, put_{std::move(put)} {}
 
   // False where it is over: interrupted, or nobody reads any more.
   bool wait() { return poll_for(0, kLookEveryMs); }
   bool put(std::string_view text) {
+    if (put_) return put_(text);
     while (!text.empty()) {
       if (!poll_for(POLLOUT, -1)) return false;
       // So much a pipe takes without blocking once it is writable (pipe(7)): a signal is obeyed
@@ -83,7 +87,21 @@ class Follower {
   }
 
   const Interrupts& interrupts_;
+  const Put put_;
 };
+
+// Lines for the journal; `failed` says why it took one no more.
+bool put_in_journal(std::string_view lines, std::optional<Error>& failed) {
+  while (!lines.empty()) {
+    const std::size_t end = lines.find('\n');
+    if (auto sent = send_to_journal(lines.substr(0, end)); !sent) {
+      failed = std::move(sent).error();
+      return false;
+    }
+    lines.remove_prefix(end + 1);
+  }
+  return true;
+}
 
 // What is there now: the last lines, or all behind a sequence. Leaves the reader at the end.
 Result<void> read_present(audit::SegmentReader& reader, const TailOptions& options,
@@ -136,19 +154,27 @@ Result<std::uint64_t> sequence_of(const std::string& after) {
 Result<void> audit_tail(Context& context, const TailOptions& options) {
   TRY(const std::uint64_t after, sequence_of(options.after));
   TRY(audit::SegmentReader reader, audit::SegmentReader::open(options.directory));
-  if (!options.follow)
-    return read_present(reader, options, after, [&](std::string_view line) {
+  std::optional<Error> failed;
+  Follower::Put journal;
+  if (options.journald)
+    journal = [&failed](std::string_view lines) { return put_in_journal(lines, failed); };
+  if (!options.follow) {
+    TRY_VOID(read_present(reader, options, after, [&](std::string_view line) {
+      if (journal) return journal(line);
       context.out() << line;
       return context.out().good();
-    });
+    }));
+    return failed ? Result<void>{fail(*failed)} : Result<void>{};
+  }
   TRY(const Interrupts interrupts, Interrupts::take());
-  Follower follower{interrupts};
+  Follower follower{interrupts, std::move(journal)};
   bool goes_on = true;
   TRY_VOID(read_present(reader, options, after, [&](std::string_view line) {
     goes_on = follower.put(line);
     return goes_on;
   }));
-  return goes_on ? follow(reader, follower) : Result<void>{};
+  if (goes_on) TRY_VOID(follow(reader, follower));
+  return failed ? Result<void>{fail(*failed)} : Result<void>{};
 }
 
 }  // namespace hsm::ctl

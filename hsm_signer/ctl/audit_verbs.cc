@@ -83,6 +83,8 @@ void add_tail(CLI::App& audit, Commands& commands) {
                            ->check(CLI::Range(0, kMostLines));
   tail.add_option("--after", options.after, "Instead: all behind this sequence")->excludes(lines);
   tail.add_flag("-f,--follow", options.follow, "Go on with what is written, until interrupted");
+  tail.add_flag("--journald", options.journald,
+                "To the journal, with fields to search by, and not to standard output");
   commands.choose(tail, &ctl::audit_tail, options);
 }
 

@@ -186,6 +186,7 @@ struct TailOptions {
   std::uint64_t lines = 10;  // The last so many,
   std::string after;         // or all behind this sequence.
   bool follow = false;       // On standard output, until SIGINT, SIGTERM or nobody reads it.
+  bool journald = false;     // To the journal instead of standard output.
 };
 Result<void> audit_tail(Context& context, const TailOptions& options);
 // audit_reconcile.cc: the exchange's own history, as files, against the log.

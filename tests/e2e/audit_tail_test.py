@@ -5,6 +5,7 @@ import pathlib
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -114,6 +115,43 @@ class Tail(unittest.TestCase):
         os.remove(self.log / "audit-000001.jsonl")
         self.assertEqual(tail.wait(20), 4)
         self.assertIn(b"audit-000001.jsonl", tail.stderr.read())
+
+    def test_the_journal_gets_fields_to_search_by(self):
+        """A journal of the test's own, in a mount namespace where /run is empty."""
+        self.append(1, '{"v":1,"seq":7,"time":"2025-11-23T19:15:02.000000Z","kind":"key","action":"activate","uid":0,"gid":0,'
+                       '"pid":9,"key":"desk-a","version":3,"api_key_id":"account-A","token":"desk","cka_id":17}\n')
+        journal = """
+import os, socket, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+os.makedirs("/run/systemd/journal")
+here = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+here.bind("/run/systemd/journal/socket")
+here.settimeout(20)
+done = subprocess.run(sys.argv[1:], capture_output=True, timeout=20)
+sys.stdout.buffer.write(done.stdout + done.stderr)
+for _ in range(2):
+    sys.stdout.buffer.write(here.recv(65536) + b"\\n--\\n")
+"""
+        command = [str(CTL), "audit", "tail", str(self.log), "--journald"]
+        done = subprocess.run(["unshare", "--mount", sys.executable, "-c", journal, *command], capture_output=True, timeout=60)
+        if b"Operation not permitted" in done.stderr:
+            self.skipTest("mounting is not permitted here: " + done.stderr.decode())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        foreign, record, rest = done.stdout.decode().split("\n--\n")
+        self.assertEqual(rest, "")
+        self.assertIn("MESSAGE=not a record of an audit log", foreign)
+        for field in ("SYSLOG_IDENTIFIER=hsm-signer-audit", "HSM_SIGNER_SEQ=7", "HSM_SIGNER_KIND=key", "HSM_SIGNER_KEY=desk-a",
+                      "PRIORITY=5", "MESSAGE=key: activate version 3 account-A"):
+            self.assertIn(field, record.split("\n"))
+
+    def test_without_a_journal_it_says_so(self):
+        gone = "mount -t tmpfs tmpfs /run && exec \"$0\" \"$@\""
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", gone, str(CTL), "audit", "tail", str(self.log), "--journald"],
+                              capture_output=True, timeout=60)
+        if b"permitted" in done.stderr:
+            self.skipTest("mounting is not permitted here: " + done.stderr.decode())
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"journald is not here", done.stderr)
 
 
 if __name__ == "__main__":
