@@ -39,28 +39,7 @@ Result<void> fsync_directory(const std::string& path) {
   return {};
 }
 
-Result<OwnedFd> open_file(const std::string& path, int more = 0) {
-  // O_APPEND: whatever else goes wrong, a line once written is not written over.
-  OwnedFd fd{
-      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | more, 0600)};
-  if (!fd.valid()) return fail(unavailable("cannot open the audit log for writing", path));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
-    return fail(Code::audit_unavailable, "not a regular file", path);
-  return fd;
-}
-
 }  // namespace
-
-ssize_t Disk::write(int fd, const void* bytes, std::size_t size) {
-  return ::write(fd, bytes, size);
-}
-int Disk::fdatasync(int fd) { return ::fdatasync(fd); }
-int Disk::ftruncate(int fd, off_t size) { return ::ftruncate(fd, size); }
-Disk& Disk::system() {
-  static Disk disk;
-  return disk;
-}
 
 Log::Log(std::string directory, Disk& disk, Rotation rotation)
     : directory_{std::move(directory)}, disk_{disk}, rotation_{rotation} {}
@@ -102,10 +81,11 @@ Result<void> Log::open_files() {
     return damaged("the audit log is damaged", names.error().sentence());
   if (names) segment_number_ = names->size();
   segment_name_ = segment_name(segment_number_);
-  TRY(OwnedFd segment, open_file(path(segment_name_)));
-  segment_ = std::make_shared<const OwnedFd>(std::move(segment));
-  TRY(checkpoints_, open_file(path(kCheckpointsName)));
-  return fsync_directory(directory_);
+  TRY(segment_, AppendFile::open(disk_, path(segment_name_)));
+  TRY(checkpoints_, AppendFile::open(disk_, path(kCheckpointsName)));
+  if (disk_.fsync(directory_fd_.get()) != 0)
+    return fail(unavailable("cannot make a directory durable", directory_));
+  return {};
 }
 
 // Checks everything before it changes anything: what looks damaged stays as it was found.
@@ -113,9 +93,8 @@ Result<void> Log::read_back(const Visit& visit) {
   TRY(const std::optional<CheckpointText> sealed, read_checkpoints());
   TRY_VOID(read_segments(sealed, visit));
   recovered_.records = tree_.size();
-  if (recovered_.cut_bytes != 0) TRY_VOID(cut(segment_->get(), segment_bytes_, segment_name_));
-  if (checkpoints_torn_) TRY_VOID(cut(checkpoints_.get(), checkpoints_bytes_, kCheckpointsName));
-  checkpoints_torn_ = false;
+  TRY_VOID(segment_.cut());
+  TRY_VOID(checkpoints_.cut());
   ahead_ = tree_;
   written_.store(tree_.size(), std::memory_order_release);
   notes_dirty_ = true;  // The first sync() makes durable what another process left in the kernel.
@@ -124,6 +103,7 @@ Result<void> Log::read_back(const Visit& visit) {
 
 Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit) {
   Tree at_sealed;
+  std::uint64_t whole = 0;  // Bytes of the last segment.
   TRY(SegmentReader lines, SegmentReader::open(directory_));
   for (;;) {
     const auto line = lines.next();
@@ -140,18 +120,19 @@ Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, con
     tree_.append(leaf_hash((*line)->text));
     if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
     if ((*line)->file == segment_name_) {
-      segment_bytes_ = (*line)->offset;
+      whole = (*line)->offset;
       if (!segment_day_) segment_day_ = std::chrono::floor<std::chrono::days>(record->time);
     }
     if (visit) visit(*record);
   }
   recovered_.cut_bytes = lines.rest();
+  segment_.found(whole, lines.rest() != 0);
   return compare(sealed, at_sealed);
 }
 
 Result<std::optional<CheckpointText>> Log::read_checkpoints() {
   std::optional<CheckpointText> last;
-  NoteReader notes{checkpoints_.get()};
+  NoteReader notes{checkpoints_.fd()};
   for (;;) {
     const auto note = notes.next();
     if (!note) return damaged("the audit checkpoints are damaged", note.error().sentence());
@@ -165,8 +146,7 @@ Result<std::optional<CheckpointText>> Log::read_checkpoints() {
     last = *std::move(text);
     ++recovered_.checkpoints;
   }
-  checkpoints_bytes_ = notes.offset();
-  checkpoints_torn_ = notes.torn();
+  checkpoints_.found(notes.offset(), notes.torn());
   if (last) sealed_ = {.size = last->size, .root = last->root};
   recovered_.sealed = sealed_.size;
   return last;
@@ -183,11 +163,6 @@ Result<void> Log::compare(const std::optional<CheckpointText>& sealed,
     return damaged("the audit log differs from its last checkpoint",
                    directory_ + " up to record " + std::to_string(sealed->size));
   return {};
-}
-
-Result<void> Log::cut(int fd, std::uint64_t to, std::string_view file) {
-  if (disk_.ftruncate(fd, static_cast<off_t>(to)) == 0) return {};
-  return fail(unavailable("cannot cut off a torn line", path(file)));
 }
 
 Result<std::uint64_t> Log::append(Record record) {
@@ -230,7 +205,7 @@ Result<void> Log::flush() {
   auto written = [&]() -> Result<void> {
     if (const auto error = failure()) return fail(*error);
     TRY_VOID(begin_segment_where_due());
-    TRY_VOID(write_back(segment_->get(), buffer_, segment_bytes_, segment_torn_, segment_name_));
+    TRY_VOID(segment_.append(buffer_));
     if (!segment_day_) segment_day_ = buffer_day_;
     return {};
   }();
@@ -246,25 +221,25 @@ Result<void> Log::flush() {
 }
 
 Result<void> Log::begin_segment_where_due() {
-  const bool due = segment_bytes_ >= rotation_.bytes || buffer_day_ > segment_day_;
-  if (segment_bytes_ == 0 || segment_bytes_ < next_try_ || segment_torn_ || !due) return {};
+  const std::uint64_t size = segment_.size();
+  const bool due = size >= rotation_.bytes || buffer_day_ > segment_day_;
+  if (size == 0 || size < next_try_ || segment_.torn() || !due) return {};
   return begin_segment();
 }
 
 // In this order: a power cut may keep the new name and lose what was not synced.
 Result<void> Log::begin_segment() {
-  if (disk_.fdatasync(segment_->get()) != 0) return fail_for_good();
-  auto next = open_file(path(segment_name(segment_number_ + 1)), O_EXCL);
-  next_try_ = segment_bytes_ + kPause;
+  if (disk_.fdatasync(segment_.fd()) != 0) return fail_for_good();
+  auto next = AppendFile::open(disk_, path(segment_name(segment_number_ + 1)), O_EXCL);
+  next_try_ = segment_.size() + kPause;
   if (!next) return {};  // No descriptor, no space: this one goes on, and says why if it cannot.
-  if (!fsync_directory(directory_)) return fail_for_good();
-  (void)::fchmod(segment_->get(), 0400);  // Nobody writes there any more.
+  if (disk_.fsync(directory_fd_.get()) != 0) return fail_for_good();
+  (void)disk_.fchmod(segment_.fd(), 0400);  // Nobody writes there any more.
   {
     const std::lock_guard lock{segment_mutex_};
-    segment_ = std::make_shared<const OwnedFd>(*std::move(next));
+    segment_ = *std::move(next);
   }
   segment_name_ = segment_name(++segment_number_);
-  segment_bytes_ = 0;
   next_try_ = 0;
   segment_day_.reset();
   return {};
@@ -273,26 +248,6 @@ Result<void> Log::begin_segment() {
 tl::unexpected<Error> Log::fail_for_good() {
   failed_errno_.store(errno != 0 ? errno : EIO);
   return fail(*failure());
-}
-
-Result<void> Log::write_back(int fd, std::string_view text, std::uint64_t& size, bool& torn,
-                             std::string_view file) {
-  if (torn) TRY_VOID(cut(fd, size, file));
-  torn = false;
-  ssize_t written = 0;
-  do {
-    written = disk_.write(fd, text.data(), text.size());
-  } while (written < 0 && errno == EINTR);
-  if (std::cmp_equal(written, text.size())) {
-    size += text.size();
-    return {};
-  }
-  // A short write says nothing in errno; the kernel gives one where space ended in its midst.
-  const int why = written < 0 ? errno : ENOSPC;
-  torn = disk_.ftruncate(fd, static_cast<off_t>(size)) != 0;
-  return fail(os_error(Code::audit_unavailable,
-                       "cannot write the audit log, so nothing is signed until that works again",
-                       path(file), why));
 }
 
 void Log::drop_buffer() {
@@ -317,10 +272,10 @@ Result<std::uint64_t> Log::sync() {
   const std::uint64_t written = written_.load(std::memory_order_acquire);
   const std::shared_ptr<const OwnedFd> segment = [this] {
     const std::lock_guard lock{segment_mutex_};
-    return segment_;
+    return segment_.descriptor();
   }();
   const bool notes = notes_dirty_.exchange(false);
-  if (disk_.fdatasync(segment->get()) != 0 || (notes && disk_.fdatasync(checkpoints_.get()) != 0))
+  if (disk_.fdatasync(segment->get()) != 0 || (notes && disk_.fdatasync(checkpoints_.fd()) != 0))
     return fail_for_good();
   durable_.store(written, std::memory_order_release);
   return written;
@@ -349,8 +304,7 @@ Result<void> Log::add_checkpoint(std::string_view note) {
                 std::to_string(head.size) + " after " + std::to_string(sealed_.size));
   if (head.size == size() && head.root != root())
     return fail(Code::audit_unavailable, "a checkpoint with another root than the log's");
-  TRY_VOID(write_back(checkpoints_.get(), std::string{note} + "\n", checkpoints_bytes_,
-                      checkpoints_torn_, kCheckpointsName));
+  TRY_VOID(checkpoints_.append(std::string{note} + "\n"));
   sealed_ = head;
   notes_dirty_ = true;
   return {};

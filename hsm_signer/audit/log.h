@@ -30,6 +30,8 @@
 #include <string_view>
 #include <vector>
 
+#include "hsm_signer/audit/append_file.h"
+#include "hsm_signer/audit/disk.h"
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
 #include "hsm_signer/base/checkpoint_text.h"
@@ -45,17 +47,6 @@ struct Rotation {
 };
 
 inline constexpr std::string_view kCheckpointsName = "checkpoints";
-
-// The calls on which the promises rest, as the kernel answers them (errno), so that tests can let
-// each of them fail.
-class Disk {
- public:
-  virtual ~Disk() = default;
-  virtual ssize_t write(int fd, const void* bytes, std::size_t size);
-  virtual int fdatasync(int fd);
-  virtual int ftruncate(int fd, off_t size);
-  static Disk& system();
-};
 
 // What a checkpoint seals.
 struct Head {
@@ -140,11 +131,8 @@ class Log {
   tl::unexpected<Error> fail_for_good();
   Result<std::optional<CheckpointText>> read_checkpoints();
   Result<void> compare(const std::optional<CheckpointText>& sealed, const Tree& at_sealed) const;
-  Result<void> cut(int fd, std::uint64_t to, std::string_view file);
   Result<void> append_gaps(Clock::Wall time);
   Result<void> buffer(Record record);
-  Result<void> write_back(int fd, std::string_view text, std::uint64_t& size, bool& torn,
-                          std::string_view file);
   void drop_buffer();
   std::string path(std::string_view file) const { return directory_ + "/" + std::string{file}; }
 
@@ -152,22 +140,18 @@ class Log {
   Disk& disk_;
   OwnedFd directory_fd_;  // Holds the lock.
   // Replaced by the thread that appends, used by the one that syncs too.
-  std::shared_ptr<const OwnedFd> segment_;
+  AppendFile segment_;
   mutable std::mutex segment_mutex_;
-  OwnedFd checkpoints_;
+  AppendFile checkpoints_;
   const Rotation rotation_;
   Recovered recovered_;
 
   Tree tree_;  // Over what the kernel has.
   std::uint64_t segment_number_ = 1;
   std::string segment_name_;
-  std::uint64_t segment_bytes_ = 0;  // Up to the last whole line.
-  std::uint64_t next_try_ = 0;       // Bytes; no new segment before, the last try failed.
+  std::uint64_t next_try_ = 0;  // Bytes; no new segment before, the last try failed.
   std::optional<std::chrono::sys_days> segment_day_;  // Of its first record.
   std::optional<std::chrono::sys_days> buffer_day_;
-  std::uint64_t checkpoints_bytes_ = 0;  // Up to the last whole note.
-  bool segment_torn_ = false;            // A cut failed; tried again before the next write.
-  bool checkpoints_torn_ = false;
   Head sealed_;
 
   std::string buffer_;

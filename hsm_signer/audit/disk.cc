@@ -1,0 +1,23 @@
+#include "hsm_signer/audit/disk.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace hsm::audit {
+
+int Disk::open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
+ssize_t Disk::write(int fd, const void* bytes, std::size_t size) {
+  return ::write(fd, bytes, size);
+}
+int Disk::fdatasync(int fd) { return ::fdatasync(fd); }
+int Disk::fsync(int fd) { return ::fsync(fd); }
+int Disk::ftruncate(int fd, off_t size) { return ::ftruncate(fd, size); }
+int Disk::fchmod(int fd, mode_t mode) { return ::fchmod(fd, mode); }
+
+Disk& Disk::system() {
+  static Disk disk;
+  return disk;
+}
+
+}  // namespace hsm::audit

@@ -1,0 +1,24 @@
+// The calls on which the promises of the log rest, as the kernel answers them (errno), so that
+// tests can let each of them fail and write down in which order they came.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+
+namespace hsm::audit {
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual int open(const char* path, int flags, mode_t mode);
+  virtual ssize_t write(int fd, const void* bytes, std::size_t size);
+  virtual int fdatasync(int fd);
+  // Of a directory: its names.
+  virtual int fsync(int fd);
+  virtual int ftruncate(int fd, off_t size);
+  virtual int fchmod(int fd, mode_t mode);
+  static Disk& system();
+};
+
+}  // namespace hsm::audit
