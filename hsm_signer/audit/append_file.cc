@@ -3,10 +3,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 namespace hsm::audit {
+namespace {
+
+constexpr std::uint64_t kStep = 1 << 20;
+
+}  // namespace
 
 Result<AppendFile> AppendFile::open(Disk& disk, std::string path, int more) {
   // O_APPEND: whatever else goes wrong, a line once written is not written over.
@@ -25,6 +31,7 @@ Result<void> AppendFile::cut() {
   if (disk_->ftruncate(fd(), static_cast<off_t>(size_)) != 0)
     return fail(os_error(Code::audit_unavailable, "cannot cut off a torn line", path_));
   torn_ = false;
+  allocated_ = 0;  // What lay behind the cut went with it (truncate(2)).
   return {};
 }
 
@@ -45,6 +52,24 @@ Result<void> AppendFile::append(std::string_view text) {
   return fail(os_error(Code::audit_unavailable,
                        "cannot write the audit log, so nothing is signed until that works again",
                        path_, why));
+}
+
+int AppendFile::keep_ahead(std::uint64_t next, std::uint64_t ahead) {
+  if (allocated_ >= size_ + next + ahead) return 0;
+  // From the end on, though much of it may be allocated: that costs nothing, and who copied the
+  // file or cut it did not ask us.
+  const std::uint64_t size = next + ahead + std::min(ahead, kStep);
+  int failed = 0;
+  do {
+    failed = disk_->fallocate(fd(), static_cast<off_t>(size_), static_cast<off_t>(size));
+  } while (failed != 0 && errno == EINTR);
+  if (failed != 0) return errno;
+  allocated_ = size_ + size;
+  return 0;
+}
+
+void AppendFile::give_back() {
+  if (allocated_ > size_ && disk_->ftruncate(fd(), static_cast<off_t>(size_)) == 0) allocated_ = 0;
 }
 
 }  // namespace hsm::audit

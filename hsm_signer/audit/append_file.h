@@ -1,5 +1,5 @@
-// One file of the log: appended to, and cut back to its last whole line where a write fails. Inside
-// the room.
+// One file of the log: appended to, cut back to its last whole line where a write fails, with a
+// stretch of disk behind its end that nobody else can take. Inside the room.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,12 @@ class AppendFile {
   Result<void> cut();
   // In one write. Where it fails or is short, none of it is there.
   Result<void> append(std::string_view text);
+  // Sees to it that `ahead` bytes are still allocated when the next `next` are written; allocates
+  // some more where they are not, so that this is seldom. 0, or the errno: then what was allocated
+  // still is.
+  int keep_ahead(std::uint64_t next, std::uint64_t ahead);
+  // What is allocated behind the end is free for others. Nothing more will be written.
+  void give_back();
 
  private:
   AppendFile(Disk& disk, std::string path, OwnedFd fd)
@@ -46,6 +52,7 @@ class AppendFile {
   std::shared_ptr<const OwnedFd> fd_;
   std::uint64_t size_ = 0;
   bool torn_ = false;
+  std::uint64_t allocated_ = 0;  // Up to this byte, for certain.
 };
 
 }  // namespace hsm::audit

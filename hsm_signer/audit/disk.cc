@@ -13,7 +13,11 @@ ssize_t Disk::write(int fd, const void* bytes, std::size_t size) {
 int Disk::fdatasync(int fd) { return ::fdatasync(fd); }
 int Disk::fsync(int fd) { return ::fsync(fd); }
 int Disk::ftruncate(int fd, off_t size) { return ::ftruncate(fd, size); }
+int Disk::fallocate(int fd, off_t offset, off_t size) {
+  return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, size);
+}
 int Disk::fchmod(int fd, mode_t mode) { return ::fchmod(fd, mode); }
+int Disk::unlink(const char* path) { return ::unlink(path); }
 
 Disk& Disk::system() {
   static Disk disk;

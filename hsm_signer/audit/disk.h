@@ -17,7 +17,10 @@ class Disk {
   // Of a directory: its names.
   virtual int fsync(int fd);
   virtual int ftruncate(int fd, off_t size);
+  // Allocates blocks for these bytes; the file's size stays (FALLOC_FL_KEEP_SIZE).
+  virtual int fallocate(int fd, off_t offset, off_t size);
   virtual int fchmod(int fd, mode_t mode);
+  virtual int unlink(const char* path);
   static Disk& system();
 };
 

@@ -95,6 +95,7 @@ Result<void> Log::read_back(const Visit& visit) {
   recovered_.records = tree_.size();
   TRY_VOID(segment_.cut());
   TRY_VOID(checkpoints_.cut());
+  refill();
   ahead_ = tree_;
   written_.store(tree_.size(), std::memory_order_release);
   notes_dirty_ = true;  // The first sync() makes durable what another process left in the kernel.
@@ -205,6 +206,7 @@ Result<void> Log::flush() {
   auto written = [&]() -> Result<void> {
     if (const auto error = failure()) return fail(*error);
     TRY_VOID(begin_segment_where_due());
+    keep_reserve(segment_, buffer_.size(), rotation_.reserve);
     TRY_VOID(segment_.append(buffer_));
     if (!segment_day_) segment_day_ = buffer_day_;
     return {};
@@ -223,26 +225,61 @@ Result<void> Log::flush() {
 Result<void> Log::begin_segment_where_due() {
   const std::uint64_t size = segment_.size();
   const bool due = size >= rotation_.bytes || buffer_day_ > segment_day_;
-  if (size == 0 || size < next_try_ || segment_.torn() || !due) return {};
+  if (size == 0 || size < next_try_ || segment_.torn() || low_errno_ != 0 || !due) return {};
   return begin_segment();
 }
 
 // In this order: a power cut may keep the new name and lose what was not synced.
 Result<void> Log::begin_segment() {
   if (disk_.fdatasync(segment_.fd()) != 0) return fail_for_good();
-  auto next = AppendFile::open(disk_, path(segment_name(segment_number_ + 1)), O_EXCL);
+  const std::string name = segment_name(segment_number_ + 1);
+  auto next = AppendFile::open(disk_, path(name), O_EXCL);
   next_try_ = segment_.size() + kPause;
   if (!next) return {};  // No descriptor, no space: this one goes on, and says why if it cannot.
+  // This one still has its reserve.
+  if (rotation_.reserve != 0 && !cannot_reserve_ &&
+      next->keep_ahead(buffer_.size(), rotation_.reserve) != 0)
+    return undo_segment(name);
   if (disk_.fsync(directory_fd_.get()) != 0) return fail_for_good();
+  segment_.give_back();
   (void)disk_.fchmod(segment_.fd(), 0400);  // Nobody writes there any more.
   {
     const std::lock_guard lock{segment_mutex_};
     segment_ = *std::move(next);
   }
-  segment_name_ = segment_name(++segment_number_);
+  segment_name_ = name;
+  ++segment_number_;
   next_try_ = 0;
   segment_day_.reset();
   return {};
+}
+
+// Behind a name that stays, this segment would be one that no start may cut.
+Result<void> Log::undo_segment(const std::string& name) {
+  if (disk_.unlink(path(name).c_str()) != 0 || disk_.fsync(directory_fd_.get()) != 0)
+    return fail_for_good();
+  return {};
+}
+
+void Log::keep_reserve(AppendFile& file, std::size_t next, std::uint64_t ahead) {
+  if (rotation_.reserve == 0 || cannot_reserve_ || low_errno_ != 0) return;
+  const int why = file.keep_ahead(next, ahead);
+  cannot_reserve_ = why == EOPNOTSUPP || why == ENOSYS;
+  if (!cannot_reserve_) low_errno_ = why;
+}
+
+void Log::refill() {
+  low_errno_ = 0;
+  keep_reserve(segment_, 0, rotation_.reserve);
+  keep_reserve(checkpoints_, 0, rotation_.reserve / kNotesShare);
+}
+
+std::optional<Error> Log::low() const {
+  if (low_errno_ == 0) return std::nullopt;
+  return os_error(Code::audit_unavailable,
+                  "the audit log has no more disk than what is kept for cancels, so only those are "
+                  "signed until there is space again",
+                  directory_, low_errno_);
 }
 
 tl::unexpected<Error> Log::fail_for_good() {
@@ -304,6 +341,7 @@ Result<void> Log::add_checkpoint(std::string_view note) {
                 std::to_string(head.size) + " after " + std::to_string(sealed_.size));
   if (head.size == size() && head.root != root())
     return fail(Code::audit_unavailable, "a checkpoint with another root than the log's");
+  keep_reserve(checkpoints_, note.size() + 1, rotation_.reserve / kNotesShare);
   TRY_VOID(checkpoints_.append(std::string{note} + "\n"));
   sealed_ = head;
   notes_dirty_ = true;

@@ -13,6 +13,9 @@
 //   append()… flush() ──▶ size() grows: `os` answers may leave
 //                sync() ──▶ durable_size() grows: `fsync` answers may leave, the head may be sealed
 //
+// A stretch of disk ahead of the writing is kept allocated. Where that cannot be had any more the
+// log is low: it still takes everything, and who signs is to ask only for what must go on.
+//
 // Fail closed: where a write fails, the file is cut back to its last whole line, the records of
 // that flush do not exist (their sequence numbers are given again) and their answers may not leave;
 // later flushes try again. Where fdatasync fails, nobody knows what is on disk, and no later
@@ -41,10 +44,14 @@
 namespace hsm::audit {
 
 // When the next segment begins: behind so many bytes, and with the first record of another day
-// (UTC).
+// (UTC). `reserve`: so many bytes are kept allocated behind the end of the segment, and
+// 1/kNotesShare of them behind that of the checkpoints; 0: none.
 struct Rotation {
   std::uint64_t bytes = 64 * 1024 * 1024;
+  std::uint64_t reserve = 0;
 };
+// A note takes a third of a record and seals one or many.
+inline constexpr std::uint64_t kNotesShare = 4;
 
 inline constexpr std::string_view kCheckpointsName = "checkpoints";
 
@@ -98,6 +105,14 @@ class Log {
   // fdatasync of what was flushed before this call; answers the durable size. The sync thread's.
   Result<std::uint64_t> sync();
 
+  // Why the reserve is not whole, or nothing: it is, or none is kept. Seen when a flush or a note
+  // needs more of it, and at open(); what was flushed is written all the same.
+  std::optional<Error> low() const;
+  // Tries to have all of it again; a failed try costs two system calls.
+  void refill();
+  // The file system cannot reserve (fallocate(2), EOPNOTSUPP), so none is kept.
+  bool cannot_reserve() const { return cannot_reserve_; }
+
   // Of the segment that is written to.
   std::uint64_t segment() const { return segment_number_; }
 
@@ -128,6 +143,8 @@ class Log {
   Result<void> read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit);
   Result<void> begin_segment_where_due();
   Result<void> begin_segment();
+  Result<void> undo_segment(const std::string& name);
+  void keep_reserve(AppendFile& file, std::size_t next, std::uint64_t ahead);
   tl::unexpected<Error> fail_for_good();
   Result<std::optional<CheckpointText>> read_checkpoints();
   Result<void> compare(const std::optional<CheckpointText>& sealed, const Tree& at_sealed) const;
@@ -144,6 +161,8 @@ class Log {
   mutable std::mutex segment_mutex_;
   AppendFile checkpoints_;
   const Rotation rotation_;
+  int low_errno_ = 0;
+  bool cannot_reserve_ = false;
   Recovered recovered_;
 
   Tree tree_;  // Over what the kernel has.

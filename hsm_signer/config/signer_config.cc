@@ -159,6 +159,9 @@ Result<SignerConfig> SignerConfig::parse(std::string_view text, const std::strin
   TRY(const std::int64_t segment,
       table.integer_or("audit_segment_bytes", 64 << 20, 4096, std::int64_t{1} << 40));
   config.audit_segment_bytes = static_cast<std::uint64_t>(segment);
+  TRY(const std::int64_t reserve,
+      table.integer_or("audit_reserve_bytes", 4 << 20, 0, std::int64_t{1} << 30));
+  config.audit_reserve_bytes = static_cast<std::uint64_t>(reserve);
   TRY(config.policy, reader.path(table, "policy"));
   TRY(config.admins, reader.users("admins"));
   TRY(config.socket_group, reader.group("socket_group"));

@@ -39,6 +39,7 @@ struct SignerConfig {
   std::string state;                  // state.db
   std::string audit;                  // Directory.
   std::uint64_t audit_segment_bytes;  // Behind so many the log goes on in another file.
+  std::uint64_t audit_reserve_bytes;  // Disk kept ready for cancels; 0: none.
   std::string audit_key;              // audit.pub.pem
   std::string policy;
   std::vector<uid_t> admins;  // Who may use admin.sock. Default: the daemon's own uid.

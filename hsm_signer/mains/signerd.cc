@@ -343,7 +343,9 @@ Result<void> serve(const Options& options) {
     policy.replay(record);
   };
   TRY(const std::unique_ptr<audit::Log> log,
-      audit::Log::open(config.audit, replay, audit::Disk::system(), {config.audit_segment_bytes}));
+      audit::Log::open(
+          config.audit, replay, audit::Disk::system(),
+          {.bytes = config.audit_segment_bytes, .reserve = config.audit_reserve_bytes}));
   if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log));
   TRY_VOID(service::check_sealed(io, *state, *log, clock, past));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));

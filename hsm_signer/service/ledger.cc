@@ -12,6 +12,8 @@ namespace {
 // Refusals of one uid that are written: so many at once, then so many a second.
 constexpr double kRefusalBurst = 200;
 constexpr double kRefusalsPerSecond = 50;
+// Between two tries, while the log is low or cannot be written.
+constexpr std::chrono::seconds kTryAgain{1};
 
 }  // namespace
 
@@ -23,7 +25,13 @@ Ledger::Ledger(boost::asio::io_context& io, const Clock& clock, audit::Log& log,
       released_{std::move(released)},
       counts_{std::move(counts)},
       syncer_{log, [&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); },
-              [this](const Result<std::uint64_t>& up_to) { durable(up_to); }} {}
+              [this](const Result<std::uint64_t>& up_to) { durable(up_to); }} {
+  if (log_.cannot_reserve())
+    hsm::log(
+        Level::notice, "audit_no_reserve",
+        "this file system keeps no space ready: where it gets full, cancels end with the rest");
+  say_whether_low();
+}
 
 void Ledger::allow(audit::Record record, std::uint32_t lane, Release release) {
   Waiting waiting{.sequence = 0,
@@ -36,7 +44,20 @@ void Ledger::allow(audit::Record record, std::uint32_t lane, Release release) {
 }
 
 void Ledger::refuse(audit::Record record) {
+  look_for_space();
+  if (log_.low() && !probe_is_due()) {
+    ++bucket(record.uid).dropped;
+    return;
+  }
   if (may_write_refusal(record.uid)) append(std::move(record), std::nullopt);
+}
+
+// Where not even the reserve could be written, some record has to find out that it can.
+bool Ledger::probe_is_due() {
+  const Clock::Steady now = clock_.steady();
+  if (!trouble_ || now - probed_ < kTryAgain) return false;
+  probed_ = now;
+  return true;
 }
 
 void Ledger::refuse(audit::Record record, const Error& why) {
@@ -75,6 +96,7 @@ void Ledger::flush() {
   flush_scheduled_ = false;
   if (!log_.has_unflushed()) return;
   const Result<void> flushed = log_.flush();
+  say_whether_low();
   std::vector<Waiting> fresh = std::exchange(fresh_, {});
   if (flushed) {
     if (std::exchange(trouble_, std::nullopt)) log(Level::notice, "audit_works_again");
@@ -140,16 +162,44 @@ std::optional<Error> Ledger::blocked() const {
   return trouble_;
 }
 
+std::optional<Error> Ledger::closed_to(venue::Class cls) {
+  look_for_space();
+  if (auto why = blocked()) return why;
+  if (cls == venue::Class::cancel || cls == venue::Class::session) return std::nullopt;
+  return log_.low();
+}
+
+void Ledger::look_for_space() {
+  const Clock::Steady now = clock_.steady();
+  if (!log_.low() || now - looked_for_space_ < kTryAgain) return;
+  looked_for_space_ = now;
+  log_.refill();
+  say_whether_low();
+}
+
+void Ledger::say_whether_low() {
+  const std::optional<Error> low = log_.low();
+  if (low.has_value() == std::exchange(said_low_, low.has_value())) return;
+  if (low) return log(Level::error, "audit_space_low", low->sentence());
+  log(Level::notice, "audit_space_again");
+}
+
 Result<void> Ledger::add_checkpoint(std::string_view note) {
-  TRY_VOID(log_.add_checkpoint(note));
+  const Result<void> added = log_.add_checkpoint(note);
+  say_whether_low();
+  TRY_VOID(added);
   syncer_.request();
   return {};
 }
 
+Ledger::Bucket& Ledger::bucket(uid_t uid) {
+  return refusals_.try_emplace(uid, Bucket{.tokens = kRefusalBurst, .at = clock_.steady()})
+      .first->second;
+}
+
 bool Ledger::may_write_refusal(uid_t uid) {
   const Clock::Steady now = clock_.steady();
-  Bucket& bucket =
-      refusals_.try_emplace(uid, Bucket{.tokens = kRefusalBurst, .at = now}).first->second;
+  Bucket& bucket = this->bucket(uid);
   const double seconds = std::chrono::duration<double>(now - bucket.at).count();
   bucket.tokens = std::min(kRefusalBurst, bucket.tokens + seconds * kRefusalsPerSecond);
   bucket.at = now;

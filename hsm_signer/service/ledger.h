@@ -17,6 +17,7 @@
 #include "hsm_signer/base/terms.h"
 #include "hsm_signer/service/mac_counts.h"
 #include "hsm_signer/service/released.h"
+#include "hsm_signer/venue/endpoints.h"
 
 namespace hsm::service {
 
@@ -33,8 +34,8 @@ class Ledger {
   // A MAC was made. `lane` (the nonce mark) keeps the answers of one API key in the order of their
   // nonces.
   void allow(audit::Record record, std::uint32_t lane, Release release);
-  // A refusal; nobody waits for its record. Beyond a rate per uid they are counted and not written,
-  // so that no local user can fill the disk.
+  // A refusal; nobody waits for its record. Beyond a rate per uid, and while the log is low, they
+  // are counted and not written, so that no local user can fill the disk.
   void refuse(audit::Record record);
   void refuse(audit::Record record, const Error& why);
   void event(audit::Record record);
@@ -43,6 +44,11 @@ class Ledger {
   void flush();
   // Why nothing can be signed just now, or nothing.
   std::optional<Error> blocked() const;
+  // Why nothing of this class can: that, or the log is low. What it has in reserve is for cancels,
+  // and for the heartbeats of those who still have to; a poller would have used it up in minutes.
+  std::optional<Error> closed_to(venue::Class cls);
+  // Where the log is low, asks for space again, at most once a second.
+  void look_for_space();
 
   std::uint64_t size() const { return log_.size(); }
   audit::Head head() const { return log_.head(); }
@@ -72,6 +78,7 @@ class Ledger {
     Clock::Steady at;
     std::uint64_t dropped = 0;
   };
+  Bucket& bucket(uid_t uid);
 
   void append(audit::Record record, std::optional<Waiting> waiting);
   void release(Waiting& waiting);
@@ -79,6 +86,8 @@ class Ledger {
   void durable(const Result<std::uint64_t>& up_to);
   void schedule_flush();
   bool may_write_refusal(uid_t uid);
+  bool probe_is_due();
+  void say_whether_low();
 
   boost::asio::io_context& io_;
   const Clock& clock_;
@@ -91,6 +100,9 @@ class Ledger {
   std::vector<Barrier> barriers_;
   std::unordered_map<uid_t, Bucket> refusals_;
   std::optional<Error> trouble_;  // Of the last write.
+  bool said_low_ = false;
+  Clock::Steady looked_for_space_{};
+  Clock::Steady probed_{};
   bool flush_scheduled_ = false;
   audit::Syncer syncer_;  // Last: its thread reports to the above.
 };

@@ -84,7 +84,8 @@ Result<void> Signer::still_fit(const SignTask& task) const {
   const keystore::KeyVersion& version = task.facts().version;
   if (ask.wanted && !ask.wanted())
     return fail(Code::deadline_exceeded, "the client has gone, so nothing was signed");
-  if (const auto trouble = parts_.ledger.blocked()) return fail(*trouble);
+  if (const auto trouble = parts_.ledger.closed_to(task.facts().payload.endpoint().cls))
+    return fail(*trouble);
   const keystore::KeyVersion* now = parts_.registry.find(version.key.value, version.version);
   if (now == nullptr ||
       (now->state != VersionState::active && now->state != VersionState::draining))
@@ -134,6 +135,7 @@ Result<std::unique_ptr<SignTask>> Signer::judge(SignAsk& ask, Clock::Steady now,
   refusal.endpoint = std::string{payload->endpoint().path};
   refusal.endpoint_class = std::string{venue::name(payload->endpoint().cls)};
   understood = true;
+  if (const auto closed = parts_.ledger.closed_to(payload->endpoint().cls)) return refuse(*closed);
   const Result<std::string> asked = make_idempotent(ask, *payload);
   if (!asked) return refuse(asked.error());
 

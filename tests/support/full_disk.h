@@ -1,4 +1,5 @@
-// A disk on which nothing can be written while it is full.
+// A disk on which nothing can be written while it is full, and of which nothing more can be had
+// while it is low.
 #pragma once
 
 #include <cerrno>
@@ -14,7 +15,15 @@ class FullDisk final : public audit::Disk {
     errno = ENOSPC;
     return -1;
   }
+  int fallocate(int fd, off_t offset, off_t size) override {
+    ++allocations;
+    if (!low && !full) return audit::Disk::fallocate(fd, offset, size);
+    errno = ENOSPC;
+    return -1;
+  }
   bool full = false;
+  bool low = false;
+  int allocations = 0;
 };
 
 }  // namespace hsm::test

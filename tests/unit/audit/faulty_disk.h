@@ -32,11 +32,32 @@ class FaultyDisk final : public Disk {
     return -1;
   }
 
+  int fsync(int fd) override {
+    if (fsync_errno == 0) return Disk::fsync(fd);
+    errno = fsync_errno;
+    return -1;
+  }
+  int fallocate(int fd, off_t offset, off_t size) override {
+    ++allocations;
+    if (allocate_errno == 0) return Disk::fallocate(fd, offset, size);
+    errno = allocate_errno;
+    return -1;
+  }
+  int unlink(const char* path) override {
+    if (unlink_errno == 0) return Disk::unlink(path);
+    errno = unlink_errno;
+    return -1;
+  }
+
   int write_errno = 0;
   std::optional<std::size_t> short_write;
   int sync_errno = 0;
   std::function<void()> on_sync;
   int truncate_errno = 0;
+  int fsync_errno = 0;
+  int allocate_errno = 0;
+  int unlink_errno = 0;
+  int allocations = 0;
   int writes = 0;
   int syncs = 0;
 };

@@ -40,6 +40,14 @@ TEST(SignerConfig, TakesRelativePathsFromItsOwnDirectory) {
   EXPECT_EQ(config->admins, std::vector<uid_t>{::geteuid()});
   EXPECT_EQ(config->deadline, std::chrono::seconds{5});
   EXPECT_EQ(config->mode, SignerConfig::Mode::development);
+  EXPECT_EQ(config->audit_reserve_bytes, 4U << 20);
+}
+
+TEST(SignerConfig, KeepsNoReserveWhereItIsToldTo) {
+  const auto config =
+      SignerConfig::parse(with("state =", "audit_reserve_bytes = 0\nstate ="), "s.toml");
+  ASSERT_THAT(config, Succeeds());
+  EXPECT_EQ(config->audit_reserve_bytes, 0U);
 }
 
 constexpr std::string_view kOfficers = R"([officers]
@@ -113,6 +121,10 @@ TEST(SignerConfig, RefusesWithLineAndColumn) {
       {"a long socket path", with("run/signer.sock", std::string(120, 'x')),
        "socket path too long"},
       {"a segment that holds no record", with("state =", "audit_segment_bytes = 4095\nstate ="),
+       "out of range"},
+      {"a reserve beyond a gibibyte", with("state =", "audit_reserve_bytes = 1073741825\nstate ="),
+       "out of range"},
+      {"a reserve below none", with("state =", "audit_reserve_bytes = -1\nstate ="),
        "out of range"},
       {"a deadline of zero", with("state =", "deadline_ms = 0\nstate ="), "out of range"},
       {"broken TOML", with("state =", "state"), "s.toml:5:"},

@@ -17,6 +17,7 @@ using ::testing::ElementsAre;
 class FailingDisk final : public audit::Disk {
  public:
   ssize_t write(int fd, const void* bytes, std::size_t size) override {
+    ++writes_tried;
     if (full) {
       errno = ENOSPC;
       return -1;
@@ -31,9 +32,18 @@ class FailingDisk final : public audit::Disk {
     }
     return audit::Disk::fdatasync(fd);
   }
+  int fallocate(int fd, off_t offset, off_t size) override {
+    ++allocations;
+    if (!low) return audit::Disk::fallocate(fd, offset, size);
+    errno = ENOSPC;
+    return -1;
+  }
   bool full = false;
+  bool low = false;
+  int allocations = 0;
   std::atomic<bool> broken = false;
   int writes = 0;
+  int writes_tried = 0;
 };
 
 audit::Record a_record(std::uint64_t count, Durability durability) {
@@ -58,7 +68,9 @@ audit::Record a_record(std::uint64_t count, Durability durability) {
 
 class LedgerTest : public ::testing::Test {
  protected:
-  LedgerTest() : log_{*audit::Log::open(dir_ / "audit", {}, disk_)}, ledger_{io_, clock_, *log_} {}
+  LedgerTest()
+      : log_{*audit::Log::open(dir_ / "audit", {}, disk_, {.reserve = 4096})},
+        ledger_{io_, clock_, *log_} {}
 
   // Remembers in which order answers were let go, and how.
   Ledger::Release release(int name) {
@@ -69,6 +81,22 @@ class LedgerTest : public ::testing::Test {
   }
   void allow(int name, Durability durability, std::uint32_t lane = 1) {
     ledger_.allow(a_record(++count_, durability), lane, release(name));
+  }
+  void refuse(uid_t uid) {
+    audit::Record refusal = audit::Record::sign(uid, uid, 42);
+    refusal.code = "denied";
+    refusal.sentence = "no rule";
+    ledger_.refuse(std::move(refusal));
+  }
+  // Orders that are under way when it gets low: each is written.
+  void lower_disk() {
+    disk_.low = true;
+    for (int i = 0; i < 100 && !log_->low(); ++i) {
+      allow(0, Durability::os);
+      ledger_.flush();
+      EXPECT_THAT(last_, Succeeds());
+    }
+    ASSERT_TRUE(log_->low().has_value());
   }
   template <class Done>
   void run_until(Done done) {
@@ -161,12 +189,6 @@ TEST_F(LedgerTest, SignsNothingMoreAfterAFailedSync) {
 }
 
 TEST_F(LedgerTest, WritesRefusalsOfOneUidUpToARate) {
-  const auto refuse = [this](uid_t uid) {
-    audit::Record refusal = audit::Record::sign(uid, uid, 42);
-    refusal.code = "denied";
-    refusal.sentence = "no rule";
-    ledger_.refuse(std::move(refusal));
-  };
   for (int i = 0; i < 1000; ++i) refuse(1000);
   ledger_.flush();
   const std::uint64_t flood = log_->size();
@@ -178,6 +200,74 @@ TEST_F(LedgerTest, WritesRefusalsOfOneUidUpToARate) {
   refuse(1000);
   ledger_.flush();
   EXPECT_EQ(log_->size(), flood + 2);
+}
+
+TEST_F(LedgerTest, IsOpenToCancelsAndHeartbeatsAloneWhileTheDiskIsLow) {
+  using venue::Class;
+  constexpr std::array kEvery{Class::read,  Class::cancel, Class::trade,  Class::move,
+                              Class::widen, Class::admin,  Class::session};
+  for (const Class cls : kEvery) EXPECT_FALSE(ledger_.closed_to(cls)) << name(cls);
+  lower_disk();
+  for (const Class cls : kEvery) {
+    const auto closed = ledger_.closed_to(cls);
+    const bool open = cls == Class::cancel || cls == Class::session;
+    ASSERT_EQ(closed.has_value(), !open) << name(cls);
+    if (open) continue;
+    EXPECT_THAT(Result<void>{fail(*closed)},
+                ErrorIs(Code::audit_unavailable, ::testing::HasSubstr("kept for cancels")));
+  }
+  EXPECT_FALSE(ledger_.blocked()) << "a panic signs";
+}
+
+TEST_F(LedgerTest, WritesNoRefusalIntoTheReserve) {
+  lower_disk();
+  const std::uint64_t before = log_->size();
+  for (int i = 0; i < 50; ++i) refuse(1000);
+  ledger_.flush();
+  EXPECT_EQ(log_->size(), before);
+  allow(1, Durability::os);
+  ledger_.flush();
+  EXPECT_EQ(log_->size(), before + 1);
+}
+
+TEST_F(LedgerTest, LooksForSpaceOnceASecondAndGoesOnWithoutARestart) {
+  lower_disk();
+  clock_.advance(std::chrono::seconds{1});
+  const int before = disk_.allocations;
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(ledger_.closed_to(venue::Class::trade));
+  EXPECT_EQ(disk_.allocations, before + 1);
+  disk_.low = false;
+  EXPECT_TRUE(ledger_.closed_to(venue::Class::trade)) << "the second is not over";
+  clock_.advance(std::chrono::seconds{1});
+  EXPECT_FALSE(ledger_.closed_to(venue::Class::trade));
+  refuse(1000);
+  const std::uint64_t size = log_->size();
+  ledger_.flush();
+  EXPECT_EQ(log_->size(), size + 1);
+}
+
+// The reserve is used up, and a little space comes back: too little for a new reserve, enough for
+// cancels.
+TEST_F(LedgerTest, FindsOutOnceASecondThatCancelsCanBeWrittenAgain) {
+  lower_disk();
+  disk_.full = true;
+  allow(1, Durability::os);
+  ledger_.flush();
+  EXPECT_TRUE(ledger_.closed_to(venue::Class::cancel));
+  clock_.advance(std::chrono::seconds{1});
+  const int tries = disk_.writes_tried;
+  for (int i = 0; i < 100; ++i) {
+    refuse(1000);
+    ledger_.flush();
+  }
+  EXPECT_EQ(disk_.writes_tried, tries + 1);
+  EXPECT_TRUE(ledger_.closed_to(venue::Class::cancel));
+  disk_.full = false;
+  clock_.advance(std::chrono::seconds{1});
+  refuse(1000);
+  ledger_.flush();
+  EXPECT_FALSE(ledger_.closed_to(venue::Class::cancel));
+  EXPECT_TRUE(ledger_.closed_to(venue::Class::trade));
 }
 
 TEST_F(LedgerTest, TellsWhenEverythingSoFarIsOnDisk) {

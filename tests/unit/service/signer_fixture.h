@@ -147,11 +147,22 @@ class SignerTest : public ::testing::Test {
   SystemClock clock_;
   boost::asio::io_context io_;
   bool state_answers_ = true;
+  // What a record or two of its reserve are written for makes it low.
+  void lower_disk() {
+    disk_.low = true;
+    for (int i = 0; i < 100 && !log_->low(); ++i) {
+      ledger_.event(audit::Record::stop("i", "fills the log"));
+      ledger_.flush();
+    }
+    ASSERT_TRUE(log_->low().has_value());
+  }
+
   test::FullDisk disk_;
   test::FakeWorker worker_;
   PolicyDesk policy_;
   keystore::Registry registry_ = *keystore::Registry::restore({});
-  std::unique_ptr<audit::Log> log_ = *audit::Log::open(dir_ / "audit", {}, disk_);
+  std::unique_ptr<audit::Log> log_ =
+      *audit::Log::open(dir_ / "audit", {}, disk_, {.reserve = 4096});
   std::unique_ptr<state::State> state_ =
       *state::State::open(dir_ / "state/state.db", [this](std::function<void()> work) {
         boost::asio::post(io_, [this, work = std::move(work)] {

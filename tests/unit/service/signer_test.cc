@@ -32,6 +32,56 @@ TEST_F(SignerTest, SignsNothingThatStillWaitedWhenTheLogFailed) {
   EXPECT_EQ(worker_.read(), wire::Type::error) << "nothing more was asked of the worker";
 }
 
+constexpr const char* kCancelAll = R"({"request":"/v1/order/cancel/all"})";
+
+class SignerOnALowDisk : public SignerTest {
+ protected:
+  SignerOnALowDisk()
+      : SignerTest{std::string{kReadsAndBuys} + R"(
+[[rule]]
+name = "bot cancels"
+client = "bot"
+key = "env:sandbox"
+allow = ["class:cancel"]
+)"} {}
+};
+
+TEST_F(SignerOnALowDisk, SignsCancelsAndHeartbeatsAlone) {
+  lower_disk();
+  EXPECT_THAT(**sign(0, {}, kBuy), ErrorIs(Code::audit_unavailable, HasSubstr("cancels")));
+  EXPECT_THAT(**sign(), ErrorIs(Code::audit_unavailable)) << "a read";
+  for (const char* request : {kCancelAll, R"({"request":"/v1/heartbeat"})"}) {
+    const auto answer = sign(0, {}, request);
+    worker_.answer_mac(asked(), 0x5a);
+    run_until([&] { return answer->has_value(); });
+    EXPECT_THAT(**answer, Succeeds()) << request;
+  }
+}
+
+TEST_F(SignerOnALowDisk, SignsNoOrderThatStillWaited) {
+  const auto first = sign();
+  const std::uint64_t id = asked();
+  const auto order = sign(0, {}, kBuy), cancel = sign(0, {}, kCancelAll);
+  lower_disk();
+  worker_.answer_mac(id, 0x5a);
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return cancel->has_value() && order->has_value(); });
+  EXPECT_THAT(**first, Succeeds()) << "the worker had it already";
+  EXPECT_THAT(**cancel, Succeeds());
+  EXPECT_THAT(**order, ErrorIs(Code::audit_unavailable));
+}
+
+TEST_F(SignerOnALowDisk, SignsOrdersAgainWhenThereIsSpace) {
+  lower_disk();
+  EXPECT_THAT(**sign(0, {}, kBuy), ErrorIs(Code::audit_unavailable));
+  disk_.low = false;
+  run_until([&] { return !ledger_.closed_to(venue::Class::trade); });
+  const auto order = sign(0, {}, kBuy);
+  worker_.answer_mac(asked(), 0x5a);
+  run_until([&] { return order->has_value(); });
+  EXPECT_THAT(**order, Succeeds());
+}
+
 TEST_F(SignerTest, SignsNothingThatStillWaitedWhenItsKeyWasRetired) {
   const auto first = sign(), second = sign();
   const std::uint64_t id = asked();
