@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace hsm::audit {
@@ -15,6 +16,11 @@ int Disk::fsync(int fd) { return ::fsync(fd); }
 int Disk::ftruncate(int fd, off_t size) { return ::ftruncate(fd, size); }
 int Disk::fallocate(int fd, off_t offset, off_t size) {
   return ::fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, size);
+}
+std::int64_t Disk::free_bytes(int fd) {
+  struct statvfs status {};
+  if (::fstatvfs(fd, &status) != 0) return -1;
+  return static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
 }
 int Disk::fchmod(int fd, mode_t mode) { return ::fchmod(fd, mode); }
 int Disk::unlink(const char* path) { return ::unlink(path); }

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hsm::audit {
 
@@ -19,6 +20,8 @@ class Disk {
   virtual int ftruncate(int fd, off_t size);
   // Allocates blocks for these bytes; the file's size stays (FALLOC_FL_KEEP_SIZE).
   virtual int fallocate(int fd, off_t offset, off_t size);
+  // Bytes that this process may still take on the file system of that file; -1 with errno.
+  virtual std::int64_t free_bytes(int fd);
   virtual int fchmod(int fd, mode_t mode);
   virtual int unlink(const char* path);
   static Disk& system();

@@ -282,6 +282,12 @@ std::optional<Error> Log::low() const {
                   directory_, low_errno_);
 }
 
+Result<std::uint64_t> Log::free_bytes() const {
+  const std::int64_t bytes = disk_.free_bytes(directory_fd_.get());
+  if (bytes < 0) return fail(unavailable("cannot tell how much disk is free", directory_));
+  return static_cast<std::uint64_t>(bytes);
+}
+
 tl::unexpected<Error> Log::fail_for_good() {
   failed_errno_.store(errno != 0 ? errno : EIO);
   return fail(*failure());

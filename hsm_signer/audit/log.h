@@ -110,6 +110,9 @@ class Log {
   std::optional<Error> low() const;
   // Tries to have all of it again; a failed try costs two system calls.
   void refill();
+  // Bytes that are still free where the log is. audit_unavailable: nobody can tell.
+  Result<std::uint64_t> free_bytes() const;
+  const std::string& directory() const { return directory_; }
   // The file system cannot reserve (fallocate(2), EOPNOTSUPP), so none is kept.
   bool cannot_reserve() const { return cannot_reserve_; }
 

@@ -162,6 +162,9 @@ Result<SignerConfig> SignerConfig::parse(std::string_view text, const std::strin
   TRY(const std::int64_t reserve,
       table.integer_or("audit_reserve_bytes", 4 << 20, 0, std::int64_t{1} << 30));
   config.audit_reserve_bytes = static_cast<std::uint64_t>(reserve);
+  TRY(const std::int64_t low_water,
+      table.integer_or("audit_low_water_bytes", 256 << 20, 0, std::int64_t{1} << 50));
+  config.audit_low_water_bytes = static_cast<std::uint64_t>(low_water);
   TRY(config.policy, reader.path(table, "policy"));
   TRY(config.admins, reader.users("admins"));
   TRY(config.socket_group, reader.group("socket_group"));

@@ -30,6 +30,7 @@ Json status_json(const wire::Status& status, const SwitchView& switches) {
       .number("turned_away", status.turned_away)
       .number("keys", status.keys)
       .text("problem", status.problem)
+      .text("audit_warning", status.audit_warning)
       .text("officers", status.officers)
       .text("host", status.host)
       .number("approvals", status.approvals)
@@ -50,6 +51,7 @@ std::string status_text(const wire::Status& status, const SwitchView& switches) 
                             {"  officers", status.officers},
                             {"  waiting for officers", std::to_string(status.approvals)}});
   if (!status.problem.empty()) text += "  problem: " + status.problem + "\n";
+  if (!status.audit_warning.empty()) text += "  warning: " + status.audit_warning + "\n";
   for (const std::string& line : switches.lines) text += "  switch: " + line + "\n";
   for (const wire::TokenStatus& token : status.tokens) {
     text += "token \"" + token.token + "\": " + std::to_string(token.workers) + " of " +

@@ -19,6 +19,7 @@
 #include "hsm_signer/service/admin.h"
 #include "hsm_signer/service/confinement.h"
 #include "hsm_signer/service/key_rows.h"
+#include "hsm_signer/service/log_keeper.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/panic.h"
 #include "hsm_signer/service/past.h"
@@ -77,6 +78,7 @@ class Daemon {
         drain_timer_{io},
         log_{log},
         ledger_{io, clock_, log, std::move(past.released), std::move(past.counts)},
+        keeper_{io, ledger_, log, config.audit_low_water_bytes},
         nonces_{clock_, state, std::move(past.marks)},
         officers_{{.clock = clock_, .state = state, .ledger = ledger_},
                   std::move(officers),
@@ -135,6 +137,7 @@ class Daemon {
                 .nonces = nonces_,
                 .pool = pool_,
                 .ledger = ledger_,
+                .keeper = keeper_,
                 .signer = signer_,
                 .officers = officers_,
                 .approvals = approvals_,
@@ -196,6 +199,7 @@ class Daemon {
     reload_at_hangup();
     pool_.start();
     sealer_.start();
+    keeper_.start();
     clients_->start();
     admins_->start();
     ::sd_notify(0, "READY=1");
@@ -252,6 +256,7 @@ class Daemon {
       nonces_.settle([this] {
         pool_.stop();
         sealer_.stop();
+        keeper_.stop();
         clients_->finish_all();
         admins_->finish_all();
         drain_until_ = clock_.steady() + kLastWords;
@@ -284,6 +289,7 @@ class Daemon {
   const std::string instance_ = random_instance();
   audit::Log& log_;
   service::Ledger ledger_;
+  service::LogKeeper keeper_;
   service::NonceDesk nonces_;
   service::OfficersDesk officers_;
   service::ApprovalDesk approvals_;

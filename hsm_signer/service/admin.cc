@@ -241,6 +241,7 @@ wire::Status Admin::status() const {
   for (const KeyVersion* version : parts_.registry.all())
     status.keys += version->state == VersionState::active ? 1U : 0U;
   if (const auto trouble = parts_.ledger.blocked()) status.problem = trouble->sentence();
+  status.audit_warning = parts_.keeper.warning();
   for (keystore::TokenIndex token = 0; token < parts_.pool.size(); ++token) {
     const keystore::TokenPool::Health& health = parts_.pool.health(token);
     status.tokens.push_back({.token = parts_.config.tokens[token].name.value,

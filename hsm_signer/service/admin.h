@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hsm_signer/config/signer_config.h"
+#include "hsm_signer/service/log_keeper.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/signer.h"
 #include "hsm_signer/state/state.h"
@@ -23,6 +24,7 @@ class Admin {
     NonceDesk& nonces;
     keystore::TokenPool& pool;
     Ledger& ledger;
+    LogKeeper& keeper;
     Signer& signer;
     OfficersDesk& officers;
     ApprovalDesk& approvals;

@@ -171,6 +171,7 @@ struct Status {
   std::string officers;           // Whether administration needs officers' statements, in words.
   std::string host;               // As statements have to name it; empty where none are looked at.
   std::uint32_t approvals = 0;    // Requests that wait for officers.
+  std::string audit_warning;      // The audit log's disk is filling; empty while it is not.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -188,6 +189,7 @@ struct Status {
     visit.optional(12, self.officers);
     visit.optional(13, self.host);
     visit.optional(14, self.approvals);
+    visit.optional(15, self.audit_warning);
   }
 };
 

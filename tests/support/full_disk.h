@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cerrno>
+#include <optional>
 
 #include "hsm_signer/audit/log.h"
 
@@ -21,9 +22,11 @@ class FullDisk final : public audit::Disk {
     errno = ENOSPC;
     return -1;
   }
+  std::int64_t free_bytes(int fd) override { return free ? *free : Disk::free_bytes(fd); }
   bool full = false;
   bool low = false;
   int allocations = 0;
+  std::optional<std::int64_t> free;  // -1: nobody can tell.
 };
 
 }  // namespace hsm::test

@@ -41,6 +41,7 @@ TEST(SignerConfig, TakesRelativePathsFromItsOwnDirectory) {
   EXPECT_EQ(config->deadline, std::chrono::seconds{5});
   EXPECT_EQ(config->mode, SignerConfig::Mode::development);
   EXPECT_EQ(config->audit_reserve_bytes, 4U << 20);
+  EXPECT_EQ(config->audit_low_water_bytes, 256U << 20);
 }
 
 TEST(SignerConfig, KeepsNoReserveWhereItIsToldTo) {
@@ -125,6 +126,8 @@ TEST(SignerConfig, RefusesWithLineAndColumn) {
       {"a reserve beyond a gibibyte", with("state =", "audit_reserve_bytes = 1073741825\nstate ="),
        "out of range"},
       {"a reserve below none", with("state =", "audit_reserve_bytes = -1\nstate ="),
+       "out of range"},
+      {"a low water mark below none", with("state =", "audit_low_water_bytes = -1\nstate ="),
        "out of range"},
       {"a deadline of zero", with("state =", "deadline_ms = 0\nstate ="), "out of range"},
       {"broken TOML", with("state =", "state"), "s.toml:5:"},
