@@ -251,6 +251,7 @@ class Daemon {
   }
 
   void say_goodbye() {
+    ledger_.tell_refusals(service::Ledger::EvenLow::yes);
     ledger_.event(audit::Record::stop(instance_, "asked to stop"));
     sealer_.seal_now([this] {
       nonces_.settle([this] {

@@ -9,9 +9,6 @@
 namespace hsm::service {
 namespace {
 
-// Refusals of one uid that are written: so many at once, then so many a second.
-constexpr double kRefusalBurst = 200;
-constexpr double kRefusalsPerSecond = 50;
 // Between two tries, while the log is low or cannot be written.
 constexpr std::chrono::seconds kTryAgain{1};
 
@@ -45,11 +42,11 @@ void Ledger::allow(audit::Record record, std::uint32_t lane, Release release) {
 
 void Ledger::refuse(audit::Record record) {
   look_for_space();
-  if (log_.low() && !probe_is_due()) {
-    ++bucket(record.uid).dropped;
-    return;
-  }
-  if (may_write_refusal(record.uid)) append(std::move(record), std::nullopt);
+  const bool write = log_.low() ? probe_is_due() : tally_.takes(record.uid, clock_.steady());
+  Refused refused{.uid = record.uid, .code = record.code};
+  if (!write) return tally_.count(refused.uid, refused.code, clock_.wall());
+  append(std::move(record), std::nullopt);
+  fresh_refusals_.push_back(std::move(refused));
 }
 
 // Where not even the reserve could be written, some record has to find out that it can.
@@ -98,6 +95,7 @@ void Ledger::flush() {
   const Result<void> flushed = log_.flush();
   say_whether_low();
   std::vector<Waiting> fresh = std::exchange(fresh_, {});
+  const std::vector<Refused> refused = std::exchange(fresh_refusals_, {});
   if (flushed) {
     if (std::exchange(trouble_, std::nullopt)) log(Level::notice, "audit_works_again");
     return written(std::move(fresh));
@@ -105,7 +103,17 @@ void Ledger::flush() {
   log(Level::error, "audit_write_failed", flushed.error().sentence());
   trouble_ = flushed.error();
   counts_.unconfirm();
+  for (const Refused& one : refused) tally_.count(one.uid, one.code, clock_.wall());
   for (const Waiting& waiting : fresh) waiting.release(fail(flushed.error()));
+}
+
+void Ledger::tell_refusals(EvenLow even_low) {
+  flush();
+  // After a write that failed this is one more try.
+  if (log_.failure() || (log_.low() && even_low == EvenLow::no)) return;
+  for (audit::Record& record : tally_.records()) append(std::move(record), std::nullopt);
+  flush();
+  if (!blocked()) tally_.told();
 }
 
 void Ledger::written(std::vector<Waiting> fresh) {
@@ -190,28 +198,6 @@ Result<void> Ledger::add_checkpoint(std::string_view note) {
   TRY_VOID(added);
   syncer_.request();
   return {};
-}
-
-Ledger::Bucket& Ledger::bucket(uid_t uid) {
-  return refusals_.try_emplace(uid, Bucket{.tokens = kRefusalBurst, .at = clock_.steady()})
-      .first->second;
-}
-
-bool Ledger::may_write_refusal(uid_t uid) {
-  const Clock::Steady now = clock_.steady();
-  Bucket& bucket = this->bucket(uid);
-  const double seconds = std::chrono::duration<double>(now - bucket.at).count();
-  bucket.tokens = std::min(kRefusalBurst, bucket.tokens + seconds * kRefusalsPerSecond);
-  bucket.at = now;
-  if (bucket.tokens < 1) {
-    ++bucket.dropped;
-    return false;
-  }
-  bucket.tokens -= 1;
-  if (const std::uint64_t dropped = std::exchange(bucket.dropped, 0); dropped > 0)
-    log(Level::warning, "refusals_not_recorded",
-        "uid " + std::to_string(uid) + ": " + std::to_string(dropped));
-  return true;
 }
 
 }  // namespace hsm::service

@@ -16,6 +16,7 @@
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/terms.h"
 #include "hsm_signer/service/mac_counts.h"
+#include "hsm_signer/service/refusal_tally.h"
 #include "hsm_signer/service/released.h"
 #include "hsm_signer/venue/endpoints.h"
 
@@ -34,11 +35,17 @@ class Ledger {
   // A MAC was made. `lane` (the nonce mark) keeps the answers of one API key in the order of their
   // nonces.
   void allow(audit::Record record, std::uint32_t lane, Release release);
-  // A refusal; nobody waits for its record. Beyond a rate per uid, and while the log is low, they
-  // are counted and not written, so that no local user can fill the disk.
+  // A refusal; nobody waits for its record. Beyond a rate per uid, and while the log is low or
+  // cannot be written, they are counted, so that no local user can fill the disk.
   void refuse(audit::Record record);
   void refuse(audit::Record record, const Error& why);
   void event(audit::Record record);
+
+  // Writes down the refusals that were counted, one record for each uid; called each ten seconds
+  // and, with `even_low`, at the stop, since what is not written then is lost. Where nothing can
+  // be written they stay counted.
+  enum class EvenLow : bool { no, yes };
+  void tell_refusals(EvenLow even_low = EvenLow::no);
 
   // One write for everything since the last; called at the end of each turn.
   void flush();
@@ -73,19 +80,16 @@ class Ledger {
     std::uint64_t size;
     Durable done;
   };
-  struct Bucket {
-    double tokens;
-    Clock::Steady at;
-    std::uint64_t dropped = 0;
+  struct Refused {
+    uid_t uid;
+    std::string code;
   };
-  Bucket& bucket(uid_t uid);
 
   void append(audit::Record record, std::optional<Waiting> waiting);
   void release(Waiting& waiting);
   void written(std::vector<Waiting> fresh);
   void durable(const Result<std::uint64_t>& up_to);
   void schedule_flush();
-  bool may_write_refusal(uid_t uid);
   bool probe_is_due();
   void say_whether_low();
 
@@ -98,7 +102,8 @@ class Ledger {
   std::deque<Waiting> unsynced_;  // Written, not yet durable, in order of sequence.
   std::unordered_map<std::uint32_t, std::size_t> unsynced_lanes_;
   std::vector<Barrier> barriers_;
-  std::unordered_map<uid_t, Bucket> refusals_;
+  std::vector<Refused> fresh_refusals_;  // Appended, not yet written.
+  RefusalTally tally_;
   std::optional<Error> trouble_;  // Of the last write.
   bool said_low_ = false;
   Clock::Steady looked_for_space_{};

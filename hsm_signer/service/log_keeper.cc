@@ -25,6 +25,7 @@ void LogKeeper::start() {
 
 void LogKeeper::look() {
   ledger_.look_for_space();
+  ledger_.tell_refusals();
   look_at_disk();
 }
 

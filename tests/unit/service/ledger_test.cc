@@ -88,6 +88,20 @@ class LedgerTest : public ::testing::Test {
     refusal.sentence = "no rule";
     ledger_.refuse(std::move(refusal));
   }
+  // As verifying counts them.
+  std::uint64_t refused_in_log() {
+    std::uint64_t refused = 0;
+    log_.reset();
+    EXPECT_THAT(audit::Log::open(dir_ / "audit",
+                                 [&](const audit::Record& record) {
+                                   if (record.kind == audit::Kind::refusals)
+                                     refused += record.count;
+                                   else if (!record.code.empty())
+                                     ++refused;
+                                 }),
+                Succeeds());
+    return refused;
+  }
   // Orders that are under way when it gets low: each is written.
   void lower_disk() {
     disk_.low = true;
@@ -188,18 +202,75 @@ TEST_F(LedgerTest, SignsNothingMoreAfterAFailedSync) {
   EXPECT_THAT(last_, ErrorIs(Code::audit_unavailable));
 }
 
-TEST_F(LedgerTest, WritesRefusalsOfOneUidUpToARate) {
+TEST_F(LedgerTest, WritesRefusalsOfOneUidUpToARateAndCountsTheRest) {
   for (int i = 0; i < 1000; ++i) refuse(1000);
   ledger_.flush();
-  const std::uint64_t flood = log_->size();
-  EXPECT_LT(flood, 300U);
+  EXPECT_EQ(log_->size(), 200U);
   refuse(1001);
   ledger_.flush();
-  EXPECT_EQ(log_->size(), flood + 1) << "another uid has its own share";
-  clock_.advance(std::chrono::seconds{1});
+  EXPECT_EQ(log_->size(), 201U) << "another uid has its own share";
+  ledger_.tell_refusals();
+  EXPECT_EQ(log_->size(), 202U);
+  ledger_.tell_refusals();
+  EXPECT_EQ(log_->size(), 202U) << "nothing is told twice";
+  EXPECT_EQ(refused_in_log(), 1001U);
+}
+
+// A minute of a flood: what it adds to the log, and that none of it is lost.
+TEST_F(LedgerTest, LetsAFloodGrowTheLogByItsRateAndARecordEachTenSeconds) {
+  constexpr int kSeconds = 60;
+  constexpr int kAsked = 2000;
+  for (int second = 1; second <= kSeconds; ++second) {
+    for (int i = 0; i < kAsked; ++i) refuse(1000);
+    ledger_.flush();
+    clock_.advance(std::chrono::seconds{1});
+    if (second % 10 == 0) ledger_.tell_refusals();
+  }
+  EXPECT_LE(log_->size(), 200U + 50U * kSeconds + kSeconds / 10);
+  EXPECT_EQ(refused_in_log(), std::uint64_t{kSeconds} * kAsked);
+}
+
+TEST_F(LedgerTest, CountsTheRefusalsThatCouldNotBeWrittenAndTellsThemAfterwards) {
+  disk_.full = true;
+  for (int i = 0; i < 30; ++i) {
+    refuse(1000);
+    ledger_.flush();
+  }
+  ledger_.tell_refusals();
+  EXPECT_EQ(log_->size(), 0U);
+  disk_.full = false;
   refuse(1000);
   ledger_.flush();
-  EXPECT_EQ(log_->size(), flood + 2);
+  ledger_.tell_refusals();
+  EXPECT_EQ(log_->size(), 2U);
+  EXPECT_EQ(refused_in_log(), 31U);
+}
+
+TEST_F(LedgerTest, KeepsCountsThatCouldNotBeTold) {
+  for (int i = 0; i < 300; ++i) refuse(1000);
+  ledger_.flush();
+  disk_.full = true;
+  ledger_.tell_refusals();
+  disk_.full = false;
+  ledger_.event(audit::Record::start("0011223344556677"));
+  ledger_.tell_refusals();
+  EXPECT_EQ(refused_in_log(), 300U);
+}
+
+TEST_F(LedgerTest, TellsCountsOfALowLogWhenItIsNotOrAtTheStop) {
+  lower_disk();
+  const std::uint64_t before = log_->size();
+  for (int i = 0; i < 50; ++i) refuse(1000);
+  ledger_.tell_refusals();
+  EXPECT_EQ(log_->size(), before);
+  ledger_.tell_refusals(Ledger::EvenLow::yes);
+  EXPECT_EQ(log_->size(), before + 1);
+  for (int i = 0; i < 50; ++i) refuse(1000);
+  disk_.low = false;
+  clock_.advance(std::chrono::seconds{10});
+  ledger_.look_for_space();
+  ledger_.tell_refusals();
+  EXPECT_EQ(refused_in_log(), 100U);
 }
 
 TEST_F(LedgerTest, IsOpenToCancelsAndHeartbeatsAloneWhileTheDiskIsLow) {
