@@ -1,7 +1,9 @@
 #include "hsm_signer/audit/lines.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -33,13 +35,30 @@ Result<bool> LineReader::fill() {
   return got > 0;
 }
 
+bool LineReader::has_zero(std::size_t size) const {
+  return std::memchr(block_.get() + begin_, '\0', size) != nullptr;
+}
+
+Result<std::optional<std::string_view>> LineReader::end_at_zero() {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0)
+    return fail(os_error(Code::audit_unavailable, "cannot read the audit log",
+                         "at byte " + std::to_string(offset_)));
+  forget_rest();
+  zeroed_ = static_cast<std::uint64_t>(status.st_size) - offset_;
+  return std::optional<std::string_view>{};
+}
+
 Result<std::optional<std::string_view>> LineReader::next() {
+  zeroed_ = 0;
   for (std::size_t searched = begin_;;) {
     const void* found = std::memchr(block_.get() + searched, '\n', end_ - searched);
     const std::size_t size =
         found != nullptr
             ? static_cast<std::size_t>(static_cast<const char*>(found) - block_.get()) - begin_
             : end_ - begin_;
+    if ((found != nullptr || size >= line_limit_) && has_zero(std::min(size, line_limit_)))
+      return end_at_zero();
     if (size >= line_limit_)
       return fail(Code::verification_failed, "a line longer than any record",
                   "line " + std::to_string(line_ + 1));

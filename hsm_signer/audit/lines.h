@@ -12,26 +12,35 @@
 namespace hsm::audit {
 
 // Holds one block of the file at a time and reads with pread(2), so the descriptor may be shared.
+//
+// A line with a zero byte ends the file, whatever follows: nobody writes one, but a power cut
+// leaves them in the place of what was written and not synced, in front of a later write that
+// reached the disk.
 class LineReader {
  public:
   // `fd` outlives the reader. `line_limit` counts a line with its newline.
   LineReader(int fd, std::size_t line_limit);
 
-  // The next line without its newline, valid until the next call; nothing at the end, where what
-  // follows the last newline is left in rest(). verification_failed: a line over the limit;
-  // audit_unavailable: the file cannot be read.
+  // The next line without its newline, valid until the next call; nothing at the end, where the
+  // bytes behind the last whole line are counted by rest(). verification_failed: a line over the
+  // limit; audit_unavailable: the file cannot be read.
   Result<std::optional<std::string_view>> next();
 
   // After next() gave nothing: reads what is behind the last newline again, for a write that was
   // cut back may have been followed by another.
-  void forget_rest() { end_ = begin_; }
+  void forget_rest() {
+    end_ = begin_;
+    zeroed_ = 0;
+  }
 
   std::uint64_t line() const { return line_; }      // Of the last one given out, from 1.
   std::uint64_t offset() const { return offset_; }  // Behind the last one given out.
-  std::uint64_t rest() const { return end_ - begin_; }
+  std::uint64_t rest() const { return zeroed_ != 0 ? zeroed_ : end_ - begin_; }
 
  private:
   Result<bool> fill();
+  bool has_zero(std::size_t size) const;
+  Result<std::optional<std::string_view>> end_at_zero();
 
   int fd_;
   std::size_t line_limit_;
@@ -41,6 +50,7 @@ class LineReader {
   std::size_t end_ = 0;
   std::uint64_t offset_ = 0;
   std::uint64_t line_ = 0;
+  std::uint64_t zeroed_ = 0;  // Bytes from the line with a zero byte on.
 };
 
 // A note and the empty line after it: everything up to the second empty line.

@@ -118,21 +118,26 @@ void reads_every_line(std::string_view bytes) {
   std::uint64_t count = 0;
   for (;;) {
     const std::size_t end = bytes.find('\n');
+    const std::size_t size = std::min(end, bytes.size());
+    const bool whole = end != std::string_view::npos || size >= kSmallLimit;
+    const bool zeroed =
+        whole && bytes.substr(0, std::min(size, kSmallLimit)).find('\0') != std::string_view::npos;
     const auto line = lines.next();
     if (!line) {
-      demand(line.error().code == Code::verification_failed &&
-                 std::min(end, bytes.size()) >= kSmallLimit,
+      demand(line.error().code == Code::verification_failed && !zeroed && size >= kSmallLimit,
              "only a line over the limit is refused");
       return;
     }
-    if (!*line) break;
-    demand(end != std::string_view::npos && **line == bytes.substr(0, end) && end < kSmallLimit,
+    if (!*line) {
+      demand((zeroed || end == std::string_view::npos) && lines.rest() == bytes.size(),
+             "nothing is left but an unfinished line, or what begins with zeros");
+      return;
+    }
+    demand(end == size && **line == bytes.substr(0, end) && end < kSmallLimit && !zeroed,
            "lines come as they stand in the file");
     bytes.remove_prefix(end + 1);
     demand(lines.line() == ++count, "lines are counted");
   }
-  demand(bytes.find('\n') == std::string_view::npos && lines.rest() == bytes.size(),
-         "nothing is left but an unfinished line");
 }
 
 void reads_every_note(std::string_view bytes) {

@@ -91,6 +91,42 @@ TEST_F(Recovery, CutsWhatAPowerCutLeftAsZeros) {
   EXPECT_EQ((*log)->recovered().cut_bytes, 5000U);
 }
 
+// The size of many writes and the bytes of the last of them reached the disk before the power went.
+TEST_F(Recovery, CutsZerosThatALaterWriteStandsBehind) {
+  const std::string whole = slurp(segment_);
+  const std::string line = whole.substr(whole.rfind('\n', whole.size() - 2) + 1);
+  for (const std::size_t zeros : {std::size_t{1}, std::size_t{4096}, 3 * kLineLimit}) {
+    for (const std::string& before : {std::string{}, line.substr(0, line.size() / 2)}) {
+      const std::string rest = before + std::string(zeros, '\0') + line + line;
+      spit(segment_, whole + rest);
+      const auto log = open();
+      ASSERT_THAT(log, Succeeds()) << zeros;
+      EXPECT_EQ((*log)->recovered().cut_bytes, rest.size());
+      EXPECT_EQ((*log)->size(), 4U);
+      EXPECT_EQ(slurp(segment_), whole);
+    }
+  }
+}
+
+TEST_F(Recovery, RefusesZerosInWhatIsSealed) {
+  std::string text = slurp(segment_);
+  const std::size_t second = text.find('\n') + 1;
+  spit(segment_, text.replace(second, 10, std::string(10, '\0')));
+  expect_refused("shorter than its last checkpoint");
+}
+
+TEST_F(Recovery, CutsACheckpointThatBeginsWithZeros) {
+  const std::string whole = slurp(notes_);
+  for (std::size_t zeros = 1; zeros <= whole.size(); ++zeros) {
+    std::string torn = whole;
+    spit(notes_, whole + torn.replace(0, zeros, std::string(zeros, '\0')));
+    const auto log = open();
+    ASSERT_THAT(log, Succeeds()) << zeros;
+    EXPECT_EQ((*log)->recovered().checkpoints, 1U);
+    EXPECT_EQ(slurp(notes_), whole);
+  }
+}
+
 TEST_F(Recovery, CutsATornCheckpoint) {
   const std::string whole = slurp(notes_);
   for (const std::size_t torn : {std::size_t{1}, whole.size() / 2, whole.size() - 1}) {
