@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what hsm-signer's audit log proves, sharing no code with it: python3 and openssl(1) are enough.
 
-usage: audit_check.py log DIR audit.pub.pem             the log, every checkpoint in it
+usage: audit_check.py log DIR audit.pub.pem [ANCHOR]    the log, every checkpoint in it, every one that was kept elsewhere
        audit_check.py proof FILE audit.pub.pem          one record (hsm-signerctl audit prove)
        audit_check.py growth FILE OLD audit.pub.pem     from a kept checkpoint on (hsm-signerctl audit consistency -o)
 
@@ -188,7 +188,39 @@ def check_workers(records, key):
             worker.says(record["worker_counter"], bytes.fromhex(record["digest"]))
 
 
-def check_log(directory, key):
+def notes_of(path):
+    """Each signed note of a file, and the line where it begins."""
+    parts = pathlib.Path(path).read_bytes().split(b"\n\n")
+    if len(parts) < 2:
+        raise Wrong(f"{path}: no checkpoint: nothing is proven")
+    if len(parts) % 2 == 0 or parts[-1]:
+        raise Wrong(f"{path}: an unfinished note")
+    line = 1
+    for text, seal in zip(parts[0:-1:2], parts[1::2]):
+        note = text + b"\n\n" + seal + b"\n"
+        yield line, note
+        line += note.count(b"\n") + 1
+
+
+def check_notes(path, key, leaves, why):
+    """Over how many leaves the last note is, once every one verifies and the leaves hold it."""
+    last = 0
+    for line, note in notes_of(path):
+        try:
+            _, size, want = open_note(note, key)
+        except (Wrong, ValueError) as error:
+            raise Wrong(f"{path}:{line}: {error}") from error
+        if size < last:
+            raise Wrong(f"{path}:{line}: {size} records after {last}")
+        if size > len(leaves):
+            raise Wrong(f"{path}:{line}: the log was cut{why(size)}: it has {len(leaves)} records")
+        if root(leaves[:size]) != want:
+            raise Wrong(f"{path}:{line}: the log was changed{why(size)}")
+        last = size
+    return last
+
+
+def check_log(directory, key, anchor=None):
     lines = lines_of(directory)
     records = [json.loads(line) for line in lines]
     for number, record in enumerate(records, 1):
@@ -196,16 +228,14 @@ def check_log(directory, key):
             raise Wrong(f"line {number} has another sequence")
     check_workers(records, key)
     leaves = [leaf_of(line) for line in lines]
-    parts = (pathlib.Path(directory) / "checkpoints").read_bytes().split(b"\n\n")
-    if len(parts) < 2:
-        raise Wrong("no checkpoint: nothing proves this log")
-    for text, seal in zip(parts[0:-1:2], parts[1::2]):
-        _, size, want = open_note(text + b"\n\n" + seal + b"\n", key)
-        if size > len(lines):
-            raise Wrong("the log was cut")
-        if root(leaves[:size]) != want:
-            raise Wrong(f"the log was changed among its first {size} records")
-    return f"{size} records sealed, {len(lines) - size} after the last checkpoint"
+    sealed = check_notes(pathlib.Path(directory) / "checkpoints", key, leaves, lambda size: f" among its first {size} records")
+    said = f"{sealed} records sealed, {len(lines) - sealed} after the last checkpoint"
+    if anchor is None:
+        return said
+    anchored = check_notes(anchor, key, leaves, lambda size: f" since it was anchored at {size}")
+    if anchored > sealed:
+        raise Wrong(f"{anchor}: the log's checkpoints were cut since it was anchored at {anchored}")
+    return f"{said}, {anchored} anchored"
 
 
 def take_path(head, text):
@@ -261,6 +291,8 @@ def main(arguments):
     match arguments:
         case ["log", directory, key]:
             return check_log(directory, key)
+        case ["log", directory, key, anchor]:
+            return check_log(directory, key, anchor)
         case ["proof", file, key]:
             return check_proof(pathlib.Path(file).read_bytes(), key).decode()
         case ["growth", file, old, key]:

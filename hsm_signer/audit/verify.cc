@@ -9,10 +9,10 @@
 #include <unordered_map>
 
 #include "hsm_signer/audit/checkpoint.h"
-#include "hsm_signer/audit/lines.h"
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/seals.h"
 #include "hsm_signer/audit/segments.h"
 #include "hsm_signer/audit/worker_accounts.h"
 
@@ -21,20 +21,31 @@ namespace {
 
 class Verifier {
  public:
-  Verifier(SegmentReader lines, int checkpoints, const AuditKey& key, WithoutSeal without_seal)
+  struct Anchor {
+    std::string name;
+    int fd;
+  };
+
+  Verifier(SegmentReader lines, int checkpoints, const std::optional<Anchor>& anchor,
+           const AuditKey& key, WithoutSeal without_seal)
       : lines_{std::move(lines)},
-        notes_{checkpoints},
-        key_{key},
+        checkpoints_{checkpoints, key, says_in(kCheckpointsName)},
         without_seal_{without_seal},
         workers_{key, [this](Severity severity, std::string sentence) {
                    in_log(severity, std::move(sentence));
-                 }} {}
+                 }} {
+    if (!anchor) return;
+    anchor_name_ = anchor->name;
+    anchor_.emplace(anchor->fd, key, says_in(anchor->name));
+  }
 
   Result<Verified> run() {
-    TRY_VOID(next_checkpoint());
-    TRY_VOID(compare_checkpoints());
+    TRY_VOID(checkpoints_.advance());
+    if (anchor_) TRY_VOID(anchor_->advance());
+    TRY_VOID(compare_seals());
     TRY_VOID(read_lines());
-    TRY_VOID(finish_checkpoints());
+    TRY_VOID(finish_seals());
+    judge_anchor();
     out_.records = tree_.size();
     out_.root = tree_.root();
     out_.unsealed = out_.records - out_.sealed;
@@ -54,7 +65,7 @@ class Verifier {
       }
       if (!*line) break;
       judge((*line)->text);
-      TRY_VOID(compare_checkpoints());
+      TRY_VOID(compare_seals());
     }
     if (lines_.rest() == 0) return {};
     add(Severity::warning, lines_.file(), lines_.line() + 1,
@@ -118,57 +129,63 @@ class Verifier {
     workers_.gap(record);
   }
 
-  // Leaves the next note that verifies in checkpoint_, or nothing at the end.
-  Result<void> next_checkpoint() {
-    checkpoint_.reset();
-    while (!notes_ended_) {
-      const auto note = notes_.next();
-      if (!note && note.error().code != Code::verification_failed) return fail(note.error());
-      notes_ended_ = !note || !*note;
-      if (!note) {
-        in_notes(note.error().sentence() + "; the rest was not read");
-      } else if (!*note) {
-        if (notes_.torn())
-          in_notes(
-              "an unfinished note: changed, or cut by a crash (then the next start removes it)");
-      } else if (auto opened = open_note(**note, key_); !opened) {
-        in_notes(opened.error().sentence());
-      } else if (opened->text.size < last_size_) {
-        in_notes("a checkpoint over " + std::to_string(opened->text.size) +
-                 " records after one over " + std::to_string(last_size_));
-      } else {
-        last_size_ = opened->text.size;
-        checkpoint_ = std::move(opened->text);
-        return {};
-      }
+  // Every note over just what has been read.
+  Result<void> compare_seals() {
+    while (checkpoints_.is_over(tree_.size())) {
+      compare_checkpoint();
+      TRY_VOID(checkpoints_.advance());
+    }
+    while (anchor_ && anchor_->is_over(tree_.size())) {
+      compare_anchor();
+      TRY_VOID(anchor_->advance());
     }
     return {};
   }
 
-  Result<void> compare_checkpoints() {
-    while (checkpoint_ && checkpoint_->size == tree_.size()) {
-      if (checkpoint_->root == tree_.root()) {
-        ++out_.checkpoints;
-        if (tree_.size() > out_.sealed) sealed_before_ = out_.sealed;
-        out_.sealed = tree_.size();
-        sealed_file_ = lines_.file();
-        sealed_line_ = lines_.line();
-      } else {
-        in_notes("the log differs from this checkpoint over its first " +
-                 std::to_string(tree_.size()) + " records");
-      }
-      TRY_VOID(next_checkpoint());
-    }
-    return {};
+  void compare_checkpoint() {
+    if (checkpoints_.current()->root != tree_.root())
+      return in_notes("the log differs from this checkpoint over its first " +
+                      std::to_string(tree_.size()) + " records");
+    ++out_.checkpoints;
+    if (tree_.size() > out_.sealed) sealed_before_ = out_.sealed;
+    out_.sealed = tree_.size();
+    sealed_file_ = lines_.file();
+    sealed_line_ = lines_.line();
   }
 
-  Result<void> finish_checkpoints() {
-    while (checkpoint_) {
+  void compare_anchor() {
+    if (anchor_->current()->root != tree_.root())
+      return in_anchor(anchor_->line(), "the log was rewritten since it was anchored at " +
+                                            std::to_string(tree_.size()) + " records");
+    ++out_.anchors;
+    out_.anchored = tree_.size();
+    anchored_line_ = anchor_->line();
+  }
+
+  // What is over more than there is.
+  Result<void> finish_seals() {
+    while (checkpoints_.current()) {
       in_notes("the log was cut: it has " + std::to_string(tree_.size()) +
-               " records, this checkpoint is over " + std::to_string(checkpoint_->size));
-      TRY_VOID(next_checkpoint());
+               " records, this checkpoint is over " + std::to_string(checkpoints_.current()->size));
+      TRY_VOID(checkpoints_.advance());
+    }
+    while (anchor_ && anchor_->current()) {
+      in_anchor(anchor_->line(), "the log was cut since it was anchored at " +
+                                     std::to_string(anchor_->current()->size) + ": it has " +
+                                     std::to_string(tree_.size()) + " records");
+      TRY_VOID(anchor_->advance());
     }
     return {};
+  }
+
+  void judge_anchor() {
+    if (!anchor_) return;
+    if (anchor_->count() == 0) in_anchor(0, "no note here verifies: an anchor that proves nothing");
+    // A checkpoint is on the log's disk before it is anchored.
+    if (out_.anchored > out_.sealed)
+      in_anchor(anchored_line_, "the log's checkpoints were cut since it was anchored at " +
+                                    std::to_string(out_.anchored) + " records: they end at " +
+                                    std::to_string(out_.sealed));
   }
 
   void say_what_is_unsealed() {
@@ -196,7 +213,15 @@ class Verifier {
     add(severity, lines_.file(), std::max<std::uint64_t>(lines_.line(), 1), std::move(sentence));
   }
   void in_notes(std::string sentence) {
-    add(Severity::failure, kCheckpointsName, notes_.line(), std::move(sentence));
+    add(Severity::failure, kCheckpointsName, checkpoints_.line(), std::move(sentence));
+  }
+  void in_anchor(std::uint64_t line, std::string sentence) {
+    add(Severity::failure, anchor_name_, line, std::move(sentence));
+  }
+  Seals::Say says_in(std::string_view file) {
+    return [this, file = std::string{file}](std::uint64_t line, std::string sentence) {
+      add(Severity::failure, file, line, std::move(sentence));
+    };
   }
   void add(Severity severity, std::string_view file, std::uint64_t line, std::string sentence) {
     out_.failures += severity == Severity::failure ? 1 : 0;
@@ -212,15 +237,14 @@ class Verifier {
   std::string sealed_file_ = segment_name(1);  // Where the last checkpoint that verifies ends.
   std::uint64_t sealed_line_ = 0;
   std::uint64_t sealed_before_ = 0;  // By the checkpoint before that.
-  NoteReader notes_;
-  const AuditKey& key_;
+  Seals checkpoints_;
+  std::string anchor_name_;
+  std::optional<Seals> anchor_;
+  std::uint64_t anchored_line_ = 0;  // Of the last note that the log holds.
   const WithoutSeal without_seal_;
   Tree tree_;
   Verified out_;
   Record record_;  // Of the line that is judged.
-  std::optional<CheckpointText> checkpoint_;
-  std::uint64_t last_size_ = 0;
-  bool notes_ended_ = false;
   WorkerAccounts workers_;
   std::unordered_map<std::string, Uint128> nonces_;
 };
@@ -246,14 +270,19 @@ std::string_view name(Severity severity) {
 }
 
 Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
-                                  WithoutSeal without_seal) {
+                                  WithoutSeal without_seal, const std::string& anchor) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
   TRY(SegmentReader lines, SegmentReader::open(directory));
   // Without notes there is still something to check, and something to say.
   const std::string notes = directory + "/" + std::string{kCheckpointsName};
   const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
   TRY(const OwnedFd checkpoints, open_for_reading(absent ? "/dev/null" : notes));
-  return Verifier{std::move(lines), checkpoints.get(), key, without_seal}.run();
+  if (anchor.empty())
+    return Verifier{std::move(lines), checkpoints.get(), {}, key, without_seal}.run();
+  TRY(const OwnedFd elsewhere, open_regular_file(anchor));
+  return Verifier{
+      std::move(lines), checkpoints.get(), {{anchor, elsewhere.get()}}, key, without_seal}
+      .run();
 }
 
 Result<void> verdict(const Verified& verified) {
@@ -263,8 +292,8 @@ Result<void> verdict(const Verified& verified) {
                    [](const Finding& finding) { return finding.severity == Severity::failure; });
   std::string detail = std::to_string(verified.failures) + " failures";
   if (first != verified.findings.end())
-    detail += ", the first at " + first->file + ":" + std::to_string(first->line) + ": " +
-              first->sentence;
+    detail += ", the first at " + first->file +
+              (first->line == 0 ? "" : ":" + std::to_string(first->line)) + ": " + first->sentence;
   return fail(Code::verification_failed, "the audit log does not verify", std::move(detail));
 }
 

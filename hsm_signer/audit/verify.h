@@ -19,7 +19,7 @@ std::string_view name(Severity severity);
 
 struct Finding {
   Severity severity = Severity::failure;
-  std::string file;        // Within the directory.
+  std::string file;        // Within the directory; the anchor's path as it was given.
   std::uint64_t line = 0;  // From 1; 0 where the whole file is meant.
   std::string sentence;
   bool operator==(const Finding&) const = default;
@@ -36,6 +36,8 @@ struct Verified {
   std::uint64_t checkpoints = 0;  // That verify.
   std::uint64_t sealed = 0;       // Records under the last checkpoint that verifies.
   std::uint64_t unsealed = 0;     // Records after it: nothing proves these yet.
+  std::uint64_t anchors = 0;      // Notes of the anchor that verify and that the log holds.
+  std::uint64_t anchored = 0;     // Records under the last of those.
   Sha256 root{};                  // Of all records.
   std::uint64_t failures = 0;
   std::uint64_t warnings = 0;
@@ -46,10 +48,12 @@ struct Verified {
 
 // A log without any checkpoint that verifies: anybody could have written it.
 enum class WithoutSeal : bool { fails, passes };
-// Code::usage where there is nothing to read or the key is none; what is wrong inside the log is in
-// the findings.
+// `anchor`: a file of notes that was kept elsewhere (anchor.h), every one of which the log has to
+// hold; empty: none. Code::usage where there is nothing to read or the key is none; what is wrong
+// inside the log or the anchor is in the findings.
 Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
-                                  WithoutSeal without_seal = WithoutSeal::fails);
+                                  WithoutSeal without_seal = WithoutSeal::fails,
+                                  const std::string& anchor = {});
 // verification_failed with the first failure and how many there are, for exit status 4.
 Result<void> verdict(const Verified& verified);
 

@@ -237,6 +237,9 @@ void append_integrity(const Report& report, Html& html) {
   pair(html, "Sealed",
        grouped(log.sealed) + ", by " + count_of(log.checkpoints, "checkpoint", "checkpoints"));
   pair(html, "Not sealed yet", grouped(log.unsealed));
+  pair(html, "Held against an anchor",
+       report.anchored ? grouped(log.anchored) + ", by " + count_of(log.anchors, "note", "notes")
+                       : "no");
   pair(html, "Root over all", hex_encode(log.root));
   pair(html, "Audit key", "SHA-256 " + report.key_fingerprint);
   html.raw("</dl>\n");
@@ -254,10 +257,12 @@ void append_integrity(const Report& report, Html& html) {
 }  // namespace
 
 Result<Report> make_report(const std::string& directory, std::string_view public_key_pem,
-                           const Span& span, Clock::Wall now) {
+                           const Span& span, Clock::Wall now, const std::string& anchor) {
   TRY(const audit::AuditKey key, audit::AuditKey::from_pem(public_key_pem));
   Report report;
-  TRY(report.verified, audit::verify_directory(directory, public_key_pem));
+  TRY(report.verified,
+      audit::verify_directory(directory, public_key_pem, audit::WithoutSeal::fails, anchor));
+  report.anchored = !anchor.empty();
   report.key_fingerprint = key.fingerprint();
   report.span = span;
   report.made = now;

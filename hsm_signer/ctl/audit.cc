@@ -8,7 +8,7 @@ std::string where(const audit::Finding& finding) {
   return finding.file + (finding.line == 0 ? "" : ":" + std::to_string(finding.line));
 }
 
-Json verified_json(const audit::Verified& log) {
+Json verified_json(const audit::Verified& log, bool anchored) {
   std::vector<std::string> findings;
   for (const audit::Finding& finding : log.findings) {
     Json json;
@@ -31,10 +31,11 @@ Json verified_json(const audit::Verified& log) {
       .number("failures", log.failures)
       .number("warnings", log.warnings)
       .raw("findings", json_array(findings));
+  if (anchored) json.number("anchors", log.anchors).number("anchored", log.anchored);
   return json;
 }
 
-std::string verified_text(const audit::Verified& log) {
+std::string verified_text(const audit::Verified& log, bool anchored) {
   std::string text;
   for (const audit::Finding& finding : log.findings)
     text +=
@@ -43,6 +44,9 @@ std::string verified_text(const audit::Verified& log) {
           std::to_string(log.refused) + " refused), " + std::to_string(log.checkpoints) +
           " checkpoints, " + std::to_string(log.gaps) + " lost\n" + std::to_string(log.sealed) +
           " sealed, " + std::to_string(log.unsealed) + " after the last checkpoint\n";
+  if (anchored)
+    text += "the anchor's " + std::to_string(log.anchors) + " notes cover the first " +
+            std::to_string(log.anchored) + "\n";
   text += log.ok() ? "verified" : "NOT verified: " + std::to_string(log.failures) + " failures";
   if (log.warnings != 0) text += ", " + std::to_string(log.warnings) + " warnings";
   return text + "\n";
@@ -55,8 +59,10 @@ Result<void> audit_verify(Context& context, const VerifyOptions& options) {
   TRY(const audit::Verified log,
       audit::verify_directory(
           options.directory, as_text(pem),
-          options.allow_unsealed ? audit::WithoutSeal::passes : audit::WithoutSeal::fails));
-  context.answer(verified_json(log), verified_text(log));
+          options.allow_unsealed ? audit::WithoutSeal::passes : audit::WithoutSeal::fails,
+          options.anchor));
+  const bool anchored = !options.anchor.empty();
+  context.answer(verified_json(log, anchored), verified_text(log, anchored));
   return audit::verdict(log);
 }
 

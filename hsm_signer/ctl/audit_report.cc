@@ -18,7 +18,8 @@ Result<void> audit_report(Context& context, const ReportOptions& options) {
   TRY(const audit_tools::Span span, audit_tools::parse_span(options.since, options.until));
   TRY(const Bytes pem, read_file(options.key, kPemLimit));
   TRY(const audit_tools::Report report,
-      audit_tools::make_report(options.directory, as_text(pem), span, SystemClock{}.wall()));
+      audit_tools::make_report(options.directory, as_text(pem), span, SystemClock{}.wall(),
+                               options.anchor));
   // Readable by its owner alone, as the log is: it names clients, keys and addresses.
   TRY_VOID(write_file_atomic(options.output, as_bytes(report_html(report)), 0600));
   Json json;

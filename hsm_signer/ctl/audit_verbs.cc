@@ -11,11 +11,21 @@ void add_log(CLI::App& app, std::string& directory) {
   app.add_option("DIR", directory, "The log's directory, or a copy of it")->required();
 }
 
+void add_anchor(CLI::App& app, std::string& anchor) {
+  app.add_option("--anchor", anchor,
+                 "Checkpoints kept elsewhere, each of which the log has to hold")
+      // An unset variable of a script is not the wish to do without.
+      ->check([](const std::string& path) {
+        return path.empty() ? std::string{"must name a file"} : std::string{};
+      });
+}
+
 void add_verify(CLI::App& audit, Commands& commands) {
   CLI::App& verify = add(audit, "verify", "Check a log, or a copy of one, offline",
                          "audit verify /var/lib/hsm-signer/audit --key audit.pub.pem");
   verify.add_option("DIR", commands.verify.directory, "The log's directory")->required();
   verify.add_option("--key", commands.verify.key, "audit.pub.pem")->required();
+  add_anchor(verify, commands.verify.anchor);
   verify.add_flag("--allow-unsealed", commands.verify.allow_unsealed,
                   "Pass a log without any checkpoint, which nothing proves");
   commands.choose(verify, &ctl::audit_verify, commands.verify);
@@ -116,6 +126,7 @@ void add_report(CLI::App& audit, Commands& commands) {
                          "--until 2026-04-01 -o march.html");
   add_log(report, options.directory);
   report.add_option("--key", options.key, "audit.pub.pem")->required();
+  add_anchor(report, options.anchor);
   report.add_option("--since", options.since, "2026-03-01 or 2026-03-01T09:30:00Z");
   report.add_option("--until", options.until, "The same; up to, but without it");
   report.add_option("-o,--output", options.output, "The page")->required();

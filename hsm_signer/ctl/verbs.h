@@ -154,6 +154,7 @@ struct VerifyOptions {
   bool allow_unsealed = false;
   std::string directory;
   std::string key;
+  std::string anchor;  // Empty: none.
 };
 Result<void> audit_verify(Context& context, const VerifyOptions& options);
 // audit_proof.cc: the same; check needs nothing but the proof and the key.
@@ -203,6 +204,7 @@ Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
 struct ReportOptions {
   std::string directory;
   std::string key;
+  std::string anchor;  // Empty: none.
   std::string since, until;
   std::string output;
 };
