@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "hsm_signer/audit/checkpoint.h"
+#include "hsm_signer/audit/held_heads.h"
 #include "hsm_signer/audit/lines.h"
 #include "hsm_signer/audit/segments.h"
 
@@ -18,11 +19,6 @@ namespace {
 
 // A segment that could not be followed by another is gone on with for so long.
 constexpr std::uint64_t kPause = 1 << 20;
-
-constexpr std::string_view kRepair =
-    "; nothing was changed. Copy the directory, run hsm-signerctl audit verify on the copy to see "
-    "what is missing, then move the directory away as evidence and start once with --audit-lost "
-    "(nonce marks are kept in the state)";
 
 auto damaged(std::string_view what, std::string detail) {
   return fail(Code::audit_unavailable, what, std::move(detail) + std::string{kRepair});
@@ -46,11 +42,11 @@ Log::Log(std::string directory, Disk& disk, Rotation rotation)
 Log::~Log() = default;
 
 Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit& visit, Disk& disk,
-                                       Rotation rotation) {
+                                       Rotation rotation, const std::vector<Anchored>& anchored) {
   std::unique_ptr<Log> log{new Log{directory, disk, rotation}};
   TRY_VOID(log->take_directory());
   TRY_VOID(log->open_files());
-  TRY_VOID(log->read_back(visit));
+  TRY_VOID(log->read_back(visit, anchored));
   TRY_VOID(log->sync());
   return log;
 }
@@ -89,9 +85,10 @@ Result<void> Log::open_files() {
 }
 
 // Checks everything before it changes anything: what looks damaged stays as it was found.
-Result<void> Log::read_back(const Visit& visit) {
-  TRY(const std::optional<CheckpointText> sealed, read_checkpoints());
-  TRY_VOID(read_segments(sealed, visit));
+Result<void> Log::read_back(const Visit& visit, const std::vector<Anchored>& anchored) {
+  TRY_VOID(read_checkpoints());
+  HeldHeads heads{directory_, sealed_, anchored};
+  TRY_VOID(read_segments(heads, visit));
   recovered_.records = tree_.size();
   TRY_VOID(segment_.cut());
   TRY_VOID(checkpoints_.cut());
@@ -102,8 +99,8 @@ Result<void> Log::read_back(const Visit& visit) {
   return {};
 }
 
-Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit) {
-  Tree at_sealed;
+Result<void> Log::read_segments(HeldHeads& heads, const Visit& visit) {
+  heads.see(tree_);
   std::uint64_t whole = 0;  // Bytes of the last segment.
   TRY(SegmentReader lines, SegmentReader::open(directory_));
   for (;;) {
@@ -119,7 +116,7 @@ Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, con
                                                      std::to_string(record->seq) + " where " +
                                                      std::to_string(tree_.size() + 1) + " belongs");
     tree_.append(leaf_hash((*line)->text));
-    if (sealed && sealed->size == tree_.size()) at_sealed = tree_;
+    heads.see(tree_);
     if ((*line)->file == segment_name_) {
       whole = (*line)->offset;
       if (!segment_day_) segment_day_ = std::chrono::floor<std::chrono::days>(record->time);
@@ -128,41 +125,26 @@ Result<void> Log::read_segments(const std::optional<CheckpointText>& sealed, con
   }
   recovered_.cut_bytes = lines.rest();
   segment_.found(whole, lines.rest() != 0);
-  return compare(sealed, at_sealed);
+  return heads.verdict(tree_);
 }
 
-Result<std::optional<CheckpointText>> Log::read_checkpoints() {
-  std::optional<CheckpointText> last;
+Result<void> Log::read_checkpoints() {
   NoteReader notes{checkpoints_.fd()};
   for (;;) {
     const auto note = notes.next();
     if (!note) return damaged("the audit checkpoints are damaged", note.error().sentence());
     if (!*note) break;
-    Result<CheckpointText> text = read_note_unverified(**note);
+    const Result<CheckpointText> text = read_note_unverified(**note);
     if (!text)
       return damaged("the audit checkpoints are damaged", path(kCheckpointsName) + ":" +
                                                               std::to_string(notes.line()) + ": " +
                                                               text.error().sentence());
-    if (last && last->size < text->size) recovered_.sealed_before = last->size;
-    last = *std::move(text);
+    if (sealed_.size < text->size) recovered_.sealed_before = sealed_.size;
+    sealed_ = {.size = text->size, .root = text->root};
     ++recovered_.checkpoints;
   }
   checkpoints_.found(notes.offset(), notes.torn());
-  if (last) sealed_ = {.size = last->size, .root = last->root};
   recovered_.sealed = sealed_.size;
-  return last;
-}
-
-Result<void> Log::compare(const std::optional<CheckpointText>& sealed,
-                          const Tree& at_sealed) const {
-  if (!sealed) return {};
-  if (sealed->size > tree_.size())
-    return damaged("the audit log is shorter than its last checkpoint",
-                   directory_ + " has " + std::to_string(tree_.size()) + " records of " +
-                       std::to_string(sealed->size));
-  if (sealed->root != at_sealed.root())
-    return damaged("the audit log differs from its last checkpoint",
-                   directory_ + " up to record " + std::to_string(sealed->size));
   return {};
 }
 

@@ -62,6 +62,15 @@ struct Head {
   bool operator==(const Head&) const = default;
 };
 
+// A head of this log that is known from elsewhere, which it has to hold: as many records or more,
+// and this root over the first of them.
+struct Anchored {
+  Head head;
+  std::string where;  // For sentences: the anchor's path.
+};
+
+class HeldHeads;
+
 class Log {
  public:
   // Sees every record at open(), in order: nonce marks and the like are taken from the log.
@@ -80,10 +89,12 @@ class Log {
   static Result<void> make_directory(const std::string& directory);
   // audit_unavailable, with a sentence that says
   // what to do: another process has the log, the directory is writable by others, a line inside the
-  // log is damaged, the log is shorter than or differs from its last checkpoint. Checkpoint
-  // signatures are not checked here but by verify_directory(). `disk` outlives the Log.
+  // log is damaged, the log is shorter than or differs from its last checkpoint or one of
+  // `anchored`. Checkpoint signatures are not checked here but by verify_directory(). `disk`
+  // outlives the Log.
   static Result<std::unique_ptr<Log>> open(const std::string& directory, const Visit& visit = {},
-                                           Disk& disk = Disk::system(), Rotation rotation = {});
+                                           Disk& disk = Disk::system(), Rotation rotation = {},
+                                           const std::vector<Anchored>& anchored = {});
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
   ~Log();
@@ -142,15 +153,14 @@ class Log {
   Log(std::string directory, Disk& disk, Rotation rotation);
   Result<void> take_directory();
   Result<void> open_files();
-  Result<void> read_back(const Visit& visit);
-  Result<void> read_segments(const std::optional<CheckpointText>& sealed, const Visit& visit);
+  Result<void> read_back(const Visit& visit, const std::vector<Anchored>& anchored);
+  Result<void> read_segments(HeldHeads& heads, const Visit& visit);
   Result<void> begin_segment_where_due();
   Result<void> begin_segment();
   Result<void> undo_segment(const std::string& name);
   void keep_reserve(AppendFile& file, std::size_t next, std::uint64_t ahead);
   tl::unexpected<Error> fail_for_good();
-  Result<std::optional<CheckpointText>> read_checkpoints();
-  Result<void> compare(const std::optional<CheckpointText>& sealed, const Tree& at_sealed) const;
+  Result<void> read_checkpoints();
   Result<void> append_gaps(Clock::Wall time);
   Result<void> buffer(Record record);
   void drop_buffer();

@@ -1,6 +1,7 @@
 // A disk that fails as told, once or until told otherwise.
 #pragma once
 
+#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <optional>
@@ -11,6 +12,12 @@ namespace hsm::audit {
 
 class FaultyDisk final : public Disk {
  public:
+  int open(const char* path, int flags, mode_t mode) override {
+    if (on_open) on_open();
+    const int fd = Disk::open(path, flags, mode);
+    ++opens;
+    return fd;
+  }
   ssize_t write(int fd, const void* bytes, std::size_t size) override {
     ++writes;
     if (write_errno != 0) {
@@ -49,7 +56,9 @@ class FaultyDisk final : public Disk {
     return -1;
   }
 
-  int write_errno = 0;
+  std::function<void()> on_open;
+  std::atomic<int> opens = 0;
+  std::atomic<int> write_errno = 0;
   std::optional<std::size_t> short_write;
   int sync_errno = 0;
   std::function<void()> on_sync;
@@ -58,7 +67,7 @@ class FaultyDisk final : public Disk {
   int allocate_errno = 0;
   int unlink_errno = 0;
   int allocations = 0;
-  int writes = 0;
+  std::atomic<int> writes = 0;
   int syncs = 0;
 };
 
