@@ -18,8 +18,8 @@ enum class Level : int {
 void set_log_name(std::string_view name);
 void set_log_level(Level least);
 // `event` is a stable snake_case word that alarms match on; `text` is for people. Neither may hold
-// a secret, a PIN, a signature or a client's free text; control characters are replaced all the
-// same.
+// a secret, a PIN, a request's signature or a client's free text; control characters are replaced
+// all the same.
 void log(Level level, std::string_view event, std::string_view text = {});
 // The same for a signal handler: allocates nothing, cuts after 512 bytes.
 void log_in_signal_handler(Level level, std::string_view event, std::string_view text);

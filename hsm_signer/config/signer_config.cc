@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "hsm_signer/base/duration.h"
 #include "hsm_signer/base/hash.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/toml.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t kFileLimit = 1 << 20;
 constexpr std::int64_t kMostOfficers = 8;  // As many signatures as a bundle holds.
+constexpr std::chrono::seconds kMostOften{1}, kLeastOften{3600};  // Of anchoring.
 constexpr unsigned kNobody = 65534;
 constexpr unsigned kNone = static_cast<unsigned>(-1);  // "No change" to chown(2), nobody's id.
 constexpr gid_t kUnchanged = kNone;
@@ -115,6 +117,29 @@ Result<SignerConfig::Mode> read_mode(TomlTable& table) {
   return table.refuse("mode", "must be \"production\" or \"development\"");
 }
 
+// Whoever may rewrite the log could rewrite an anchor beside it.
+bool lies_within(const std::string& file, const std::string& directory) {
+  const std::filesystem::path inside = std::filesystem::path{file}.lexically_relative(directory);
+  return !inside.empty() && *inside.begin() != "..";
+}
+
+Result<void> read_anchor(Reader& reader, SignerConfig& config) {
+  TomlTable& table = reader.table();
+  if (table.has("audit_anchor")) {
+    TRY(config.audit_anchor, reader.path(table, "audit_anchor"));
+    if (lies_within(config.audit_anchor, config.audit))
+      return table.refuse("audit_anchor", "must not lie in the audit directory",
+                          "whoever can rewrite one could rewrite the other");
+  }
+  TRY(const std::string text, table.text_or("audit_anchor_every", "1m"));
+  const Result<std::chrono::seconds> every = parse_duration(text);
+  if (!every) return table.refuse("audit_anchor_every", every.error().sentence());
+  if (*every < kMostOften || *every > kLeastOften)
+    return table.refuse("audit_anchor_every", "out of range: 1s to 1h");
+  config.audit_anchor_every = *every;
+  return {};
+}
+
 }  // namespace
 
 Result<uid_t> resolve_user(const std::string& name_or_number) {
@@ -165,6 +190,7 @@ Result<SignerConfig> SignerConfig::parse(std::string_view text, const std::strin
   TRY(const std::int64_t low_water,
       table.integer_or("audit_low_water_bytes", 256 << 20, 0, std::int64_t{1} << 50));
   config.audit_low_water_bytes = static_cast<std::uint64_t>(low_water);
+  TRY_VOID(read_anchor(reader, config));
   TRY(config.policy, reader.path(table, "policy"));
   TRY(config.admins, reader.users("admins"));
   TRY(config.socket_group, reader.group("socket_group"));

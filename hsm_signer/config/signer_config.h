@@ -41,7 +41,9 @@ struct SignerConfig {
   std::uint64_t audit_segment_bytes;    // Behind so many the log goes on in another file.
   std::uint64_t audit_reserve_bytes;    // Disk kept ready for cancels; 0: none.
   std::uint64_t audit_low_water_bytes;  // With less disk free it warns; 0: never.
-  std::string audit_key;                // audit.pub.pem
+  std::string audit_anchor;             // File elsewhere that keeps checkpoints too; empty: none.
+  std::chrono::seconds audit_anchor_every{};
+  std::string audit_key;  // audit.pub.pem
   std::string policy;
   std::vector<uid_t> admins;  // Who may use admin.sock. Default: the daemon's own uid.
   gid_t socket_group;         // Of the client socket; -1: unchanged.

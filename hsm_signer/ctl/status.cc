@@ -34,6 +34,7 @@ Json status_json(const wire::Status& status, const SwitchView& switches) {
       .text("officers", status.officers)
       .text("host", status.host)
       .number("approvals", status.approvals)
+      .text("anchor", status.anchor)
       .raw("tokens", json_array(tokens))
       .raw("switches", switches.json);
   return json;
@@ -48,6 +49,7 @@ std::string status_text(const wire::Status& status, const SwitchView& switches) 
                             {"  signatures", std::to_string(status.signatures)},
                             {"  refusals", std::to_string(status.refusals)},
                             {"  audit records", std::to_string(status.audit_size)},
+                            {"  audit anchor", status.anchor},
                             {"  officers", status.officers},
                             {"  waiting for officers", std::to_string(status.approvals)}});
   if (!status.problem.empty()) text += "  problem: " + status.problem + "\n";

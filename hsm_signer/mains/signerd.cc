@@ -86,11 +86,18 @@ class Daemon {
         approvals_{{.clock = clock_, .state = state, .ledger = ledger_, .officers = officers_}},
         pool_{io, clock_, tokens_of(config), [this] { turn_over(); }},
         tokens_{ledger_, pool_},
+        anchors_{{.io = io,
+                  .clock = clock_,
+                  .every = config.audit_anchor_every,
+                  .remember = [&state, scope = service::anchored_scope(config.audit_anchor)](
+                                  std::uint64_t anchored) { state.raise(scope, anchored, {}); }},
+                 std::move(past.anchor)},
         sealer_{io,
                 clock_,
                 ledger_,
                 pool_,
                 tokens_,
+                anchors_,
                 config.audit_key,
                 [&state](std::uint64_t sealed, const service::Sealer::Done& done) {
                   state.raise(std::string{service::kSealedScope}, sealed,
@@ -141,6 +148,7 @@ class Daemon {
                 .signer = signer_,
                 .officers = officers_,
                 .approvals = approvals_,
+                .anchors = anchors_,
                 .connections = [this] { return clients_ ? clients_->connections() : 0; },
                 .turned_away = [this] { return clients_ ? clients_->turned_away() : 0; },
                 .drain = [this] { drain(); }}},
@@ -253,17 +261,18 @@ class Daemon {
   void say_goodbye() {
     ledger_.tell_refusals(service::Ledger::EvenLow::yes);
     ledger_.event(audit::Record::stop(instance_, "asked to stop"));
-    sealer_.seal_now([this] {
-      nonces_.settle([this] {
-        pool_.stop();
-        sealer_.stop();
-        keeper_.stop();
-        clients_->finish_all();
-        admins_->finish_all();
-        drain_until_ = clock_.steady() + kLastWords;
-        wait_for_clients();
-      });
-    });
+    sealer_.seal_now(
+        [this] { anchors_.finish([this] { nonces_.settle([this] { take_leave(); }); }); });
+  }
+
+  void take_leave() {
+    pool_.stop();
+    sealer_.stop();
+    keeper_.stop();
+    clients_->finish_all();
+    admins_->finish_all();
+    drain_until_ = clock_.steady() + kLastWords;
+    wait_for_clients();
   }
 
   // The answers of a worker that were read together have all been delivered: in one write they are
@@ -296,6 +305,7 @@ class Daemon {
   service::ApprovalDesk approvals_;
   keystore::TokenPool pool_;
   service::TokenDesk tokens_;
+  service::AnchorDesk anchors_;
   service::Sealer sealer_;
   service::Deadlines deadlines_;
   service::SwitchDesk switches_;
@@ -349,11 +359,11 @@ Result<void> serve(const Options& options) {
     past.replay(record);
     policy.replay(record);
   };
+  TRY(past.anchor, service::open_anchor(io, *state, config, options.audit_lost));
   TRY(const std::unique_ptr<audit::Log> log,
-      audit::Log::open(
-          config.audit, replay, audit::Disk::system(),
-          {.bytes = config.audit_segment_bytes, .reserve = config.audit_reserve_bytes}));
-  if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log));
+      audit::Log::open(config.audit, replay, audit::Disk::system(), {config.audit_segment_bytes},
+                       past.anchor.heads));
+  if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log, config.audit_anchor));
   TRY_VOID(service::check_sealed(io, *state, *log, clock, past));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));
   Daemon daemon{config, file, policy, *log, *state, registry, std::move(past), std::move(officers),

@@ -240,6 +240,7 @@ wire::Status Admin::status() const {
   if (parts_.officers.on()) status.host = parts_.officers.place().host;
   for (const KeyVersion* version : parts_.registry.all())
     status.keys += version->state == VersionState::active ? 1U : 0U;
+  status.anchor = parts_.anchors.status();
   if (const auto trouble = parts_.ledger.blocked()) status.problem = trouble->sentence();
   status.audit_warning = parts_.keeper.warning();
   for (keystore::TokenIndex token = 0; token < parts_.pool.size(); ++token) {

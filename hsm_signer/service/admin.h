@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hsm_signer/config/signer_config.h"
+#include "hsm_signer/service/anchor_desk.h"
 #include "hsm_signer/service/log_keeper.h"
 #include "hsm_signer/service/officers_desk.h"
 #include "hsm_signer/service/signer.h"
@@ -28,6 +29,7 @@ class Admin {
     Signer& signer;
     OfficersDesk& officers;
     ApprovalDesk& approvals;
+    const AnchorDesk& anchors;
     std::function<std::size_t()> connections;
     std::function<std::uint64_t()> turned_away;
     std::function<void()> drain;

@@ -19,6 +19,8 @@ confine::Confinement confinement_of(const SignerConfig& config) {
   paths.read.insert(paths.read.end(), {"/etc/passwd", "/etc/group"});
   // SQLite makes its own files beside the database.
   paths.write = {directory_of(config.state), config.audit};
+  // The directory: the file is yet to be made, or comes anew.
+  if (!config.audit_anchor.empty()) paths.write.push_back(directory_of(config.audit_anchor));
   paths.sockets = {directory_of(config.socket), directory_of(config.admin_socket)};
   confinement.violation = config.mode == SignerConfig::Mode::development
                               ? confine::Violation::loud

@@ -49,13 +49,18 @@ Result<void> Past::read_statements(asio::io_context& io, state::State& state, Cl
   return {};
 }
 
-Result<void> give_up_log(asio::io_context& io, state::State& state, const audit::Log& log) {
+Result<void> give_up_log(asio::io_context& io, state::State& state, const audit::Log& log,
+                         const std::string& anchor) {
   if (log.recovered().records != 0)
     return fail(Code::usage, "--audit-lost is for an empty audit directory",
                 "this one has " + std::to_string(log.recovered().records) + " records");
   TRY_VOID(wait_for_state<void>(io, [&](state::State::Done<void> done) {
-    state.run<void>([](state::Store& store) { return store.forget(kSealedScope); },
-                    std::move(done));
+    state.run<void>(
+        [anchored = anchored_scope(anchor)](state::Store& store) -> Result<void> {
+          TRY_VOID(store.forget(anchored));
+          return store.forget(kSealedScope);
+        },
+        std::move(done));
   }));
   hsm::log(Level::warning, "audit_lost", "a new audit log begins, as --audit-lost says");
   return {};

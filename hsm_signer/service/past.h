@@ -9,6 +9,7 @@
 
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/policy/switches.h"
+#include "hsm_signer/service/anchor_start.h"
 #include "hsm_signer/service/mac_counts.h"
 #include "hsm_signer/service/nonce_desk.h"
 #include "hsm_signer/service/officers_desk.h"
@@ -43,6 +44,7 @@ struct Past {
   bool approvals_void = false;
   std::vector<audit::Record> events;           // What the log is to be told of this start.
   std::optional<PolicyGate::Accepted> policy;  // That officers let in last.
+  AnchorAtStart anchor;                        // Set by the start itself: open_anchor().
 
   // In this order: what the state has, each record of the log, and what the state has beyond those.
   static Result<Past> of_state(boost::asio::io_context& io, state::State& state,
@@ -51,8 +53,10 @@ struct Past {
   Result<void> read_statements(boost::asio::io_context& io, state::State& state, Clock::Wall now);
 };
 
-// An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay.
-Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const audit::Log& log);
+// An operator's word that the old log is gone and a new one is to begin. Marks of nonces stay; how
+// far the log was sealed, and anchored at `anchor`, is forgotten.
+Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const audit::Log& log,
+                         const std::string& anchor);
 // A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
 // after they were removed: the state knows how far it was sealed. audit_unavailable where the log
 // is sealed less far. The other way round the state is an old copy (it is told of each seal before

@@ -23,12 +23,13 @@ std::string origin_of(ByteView spki) {
 }  // namespace
 
 Sealer::Sealer(boost::asio::io_context& io, const Clock& clock, Ledger& ledger,
-               keystore::TokenPool& pool, TokenDesk& tokens, std::string audit_key,
-               Remember remember)
+               keystore::TokenPool& pool, TokenDesk& tokens, AnchorDesk& anchors,
+               std::string audit_key, Remember remember)
     : clock_{clock},
       ledger_{ledger},
       pool_{pool},
       tokens_{tokens},
+      anchors_{anchors},
       audit_key_path_{std::move(audit_key)},
       remember_{std::move(remember)},
       timer_{io} {}
@@ -42,6 +43,7 @@ void Sealer::tick() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     if (!sealing_ && (ledger_.size() > sealed_ || to_remember_ != 0)) seal();
+    anchors_.tick();
     tick();
   });
 }
@@ -98,9 +100,9 @@ void Sealer::ask_token(const audit::Head& head) {
         return wire::encode(out, id, wire::SignCheckpoint{.text = text});
       },
       [this, text, size = head.size](Result<wire::FrameView> frame) {
-        if (const auto noted = signed_by_token(text, std::move(frame)); !noted)
-          return finish(noted);
-        sealed(size);
+        Result<std::string> note = signed_by_token(text, std::move(frame));
+        if (!note) return finish(fail(std::move(note).error()));
+        sealed(size, *std::move(note));
       });
   pool_.submit(std::move(question), {.id = 0,
                                      .key = kCheckpointKey,
@@ -111,22 +113,25 @@ void Sealer::ask_token(const audit::Head& head) {
                                      .in_order = false});
 }
 
-Result<void> Sealer::signed_by_token(const std::string& text, Result<wire::FrameView> frame) {
+Result<std::string> Sealer::signed_by_token(const std::string& text,
+                                            Result<wire::FrameView> frame) {
   if (!frame) return fail(frame.error());
   TRY(const auto answer, wire::decode<wire::CheckpointSignature>(*frame));
-  const std::string note = audit::seal(text, origin_of(spki_), spki_, answer.signature);
+  std::string note = audit::seal(text, origin_of(spki_), spki_, answer.signature);
   TRY(const audit::AuditKey key, audit::AuditKey::from_spki(spki_));
   TRY_VOID(audit::open_note(note, key));
-  return ledger_.add_checkpoint(note);
+  TRY_VOID(ledger_.add_checkpoint(note));
+  return note;
 }
 
 // A stop waits for this too: a state that never heard of the last seal would let a log without it
 // pass at the next start.
-void Sealer::sealed(std::uint64_t size) {
-  ledger_.when_durable([this, size](const Result<void>& durable) {
+void Sealer::sealed(std::uint64_t size, std::string note) {
+  ledger_.when_durable([this, size, note = std::move(note)](const Result<void>& durable) {
     if (!durable) return finish(durable);
     tokens_.kept();
     to_remember_ = size;
+    to_anchor_ = note;
     remember([this] { finish({}); });
   });
 }
@@ -136,6 +141,7 @@ void Sealer::remember(std::function<void()> next) {
   remember_(to_remember_, [this, next = std::move(next)](const Result<void>& kept) {
     if (!kept) return finish(kept);  // The next tick tries again.
     sealed_ = std::exchange(to_remember_, 0);
+    anchors_.sealed(std::move(to_anchor_), sealed_);
     next();
   });
 }

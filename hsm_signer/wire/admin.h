@@ -172,6 +172,7 @@ struct Status {
   std::string host;               // As statements have to name it; empty where none are looked at.
   std::uint32_t approvals = 0;    // Requests that wait for officers.
   std::string audit_warning;      // The audit log's disk is filling; empty while it is not.
+  std::string anchor;             // Of the audit log: how it does, in words.
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit& visit) {
@@ -190,6 +191,7 @@ struct Status {
     visit.optional(13, self.host);
     visit.optional(14, self.approvals);
     visit.optional(15, self.audit_warning);
+    visit.optional(16, self.anchor);
   }
 };
 

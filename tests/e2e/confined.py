@@ -62,11 +62,11 @@ def production_shape(at, token_uid, signer_uid, mode):
     """What Directory has made, as a package would lay it out: the signer's state apart from the token's, each part
     owned by who needs it."""
     signer = grp.getgrgid(pwd.getpwuid(signer_uid).pw_gid).gr_gid
-    for name in ("signer", "public", "rules"):
+    for name in ("signer", "public", "rules", "anchor"):
         os.mkdir(at.file(name))
     os.rename(at.file("policy.toml"), at.file("rules", "policy.toml"))
     for old, new in (('mode = "development"', 'mode = "%s"\nadmins = ["0"]' % mode),
-                     ('"state.db"', '"signer/state.db"'), ('"audit"', '"signer/audit"'),
+                     ('"state.db"', '"signer/state.db"\naudit_anchor = "anchor/notes"'), ('"audit"', '"signer/audit"'),
                      ('"audit.pub.pem"', '"public/audit.pub.pem"'), ('"policy.toml"', '"rules/policy.toml"'),
                      ('"wrap-dev.pub.pem"', '"public/wrap-dev.pub.pem"')):
         at.edit("signer.toml", old, new)
@@ -77,8 +77,8 @@ def production_shape(at, token_uid, signer_uid, mode):
                       % (signer_uid, signer))):
         at.edit("dev.toml", old, new)
     at.edit("ceilings.toml", 'label = "*"', 'label = "held"')
-    for name, uid in (("signer", signer_uid), ("public", token_uid), ("pin", token_uid), ("so-pin", token_uid),
-                      ("token", token_uid), ("dev.state", token_uid), ("softhsm2.conf", token_uid)):
+    for name, uid in (("signer", signer_uid), ("anchor", signer_uid), ("public", token_uid), ("pin", token_uid),
+                      ("so-pin", token_uid), ("token", token_uid), ("dev.state", token_uid), ("softhsm2.conf", token_uid)):
         os.chown(at.file(name), uid, uid)
         for base, folders, files in os.walk(at.file(name)):
             for entry in folders + files:

@@ -68,7 +68,7 @@ class Fatal(Confined):
             self.refused(daemon, errno.ENOSYS, "clone3")  # libc goes on with clone.
         self.works("--supervisor", "fork")
         self.works("--worker", "read", self.at.file("softhsm2.conf"))
-        for daemon, folder in (("--signer", "signer"), ("--worker", "token"), ("--worker", "dev.state"),
+        for daemon, folder in (("--signer", "signer"), ("--signer", "anchor"), ("--worker", "token"), ("--worker", "dev.state"),
                                ("--supervisor", "public")):
             self.works(daemon, "create", self.at.file(folder, "made-by" + daemon))
             self.works(daemon, "remove", self.at.file(folder, "made-by" + daemon))

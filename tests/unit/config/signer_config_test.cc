@@ -51,6 +51,23 @@ TEST(SignerConfig, KeepsNoReserveWhereItIsToldTo) {
   EXPECT_EQ(config->audit_reserve_bytes, 0U);
 }
 
+TEST(SignerConfig, AnchorsWhereItIsTold) {
+  const auto without = SignerConfig::parse(kGood, "/etc/hsm-signer/signer.toml");
+  ASSERT_THAT(without, Succeeds());
+  EXPECT_EQ(without->audit_anchor, "");
+  EXPECT_EQ(without->audit_anchor_every, std::chrono::minutes{1});
+  for (const char* beside : {"audit2/anchor", "audit-anchor", "..audit", "/mnt/worm/desk"}) {
+    const std::string keys = "audit_anchor = \"" + std::string{beside} + "\"\n";
+    const auto config =
+        SignerConfig::parse(with("state =", keys + "audit_anchor_every = \"1h\"\nstate ="),
+                            "/etc/hsm-signer/signer.toml");
+    ASSERT_THAT(config, Succeeds());
+    EXPECT_EQ(config->audit_anchor,
+              beside[0] == '/' ? beside : "/etc/hsm-signer/" + std::string{beside});
+    EXPECT_EQ(config->audit_anchor_every, std::chrono::hours{1});
+  }
+}
+
 constexpr std::string_view kOfficers = R"([officers]
 file = "allowed_officers"
 group = "officers"
@@ -129,6 +146,18 @@ TEST(SignerConfig, RefusesWithLineAndColumn) {
        "out of range"},
       {"a low water mark below none", with("state =", "audit_low_water_bytes = -1\nstate ="),
        "out of range"},
+      {"an anchor that is the log", with("state =", "audit_anchor = \"audit\"\nstate ="),
+       "must not lie in the audit directory"},
+      {"an anchor in the log", with("state =", "audit_anchor = \"x/../audit/a/b\"\nstate ="),
+       "s.toml:5:16: \"audit_anchor\": must not lie in the audit directory"},
+      {"an anchor without a name", with("state =", "audit_anchor = \"\"\nstate ="),
+       "must name a file"},
+      {"anchoring all the time", with("state =", "audit_anchor_every = \"0s\"\nstate ="),
+       "not a length of time"},
+      {"anchoring now and then", with("state =", "audit_anchor_every = \"61m\"\nstate ="),
+       "out of range: 1s to 1h"},
+      {"anchoring by number", with("state =", "audit_anchor_every = 60\nstate ="),
+       "must be a string"},
       {"a deadline of zero", with("state =", "deadline_ms = 0\nstate ="), "out of range"},
       {"broken TOML", with("state =", "state"), "s.toml:5:"},
   };

@@ -323,7 +323,8 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
                       .problem = {},
                       .tokens = {},
                       .officers = {},
-                      .host = {}};
+                      .host = {},
+                      .anchor = {}};
   answer.tokens.push_back({.token = "dev", .workers = 0, .configured = 2, .problem = "wrong PIN"});
   admin->on<wire::StatusQuery, wire::Status>(
       Type::status, [&](const wire::StatusQuery&) { return Result<wire::Status>{answer}; });
@@ -336,7 +337,7 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
   EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
                      R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
                      R"("turned_away":0,"keys":1,)"
-                     R"("problem":"","officers":"","host":"","approvals":0,)"
+                     R"("problem":"","officers":"","host":"","approvals":0,"anchor":"",)"
                      R"("tokens":[{"token":"dev","running":false,"workers":0,)"
                      R"("configured":2,"problem":"wrong PIN"}],"switches":[]})"
                      "\n");

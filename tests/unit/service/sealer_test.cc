@@ -2,6 +2,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
@@ -75,11 +76,21 @@ class SealerTest : public ::testing::Test {
   TokenDesk tokens_{ledger_, pool_};
   std::vector<std::pair<std::uint64_t, Sealer::Done>> remembering_;
   bool ended_ = false;
+  AnchorDesk anchors_{
+      {.io = io_,
+       .clock = clock_,
+       .every = std::chrono::hours{1},
+       .remember = [](std::uint64_t) {}},
+      {.file = *audit::Anchor::open(dir_ / "anchor", audit::AnchorFile::Absent::will_be_made,
+                                    std::chrono::seconds{20}),
+       .problem = {},
+       .heads = {}}};
   Sealer sealer_{io_,
                  clock_,
                  ledger_,
                  pool_,
                  tokens_,
+                 anchors_,
                  dir_ / "audit.pub.pem",
                  [this](std::uint64_t sealed, Sealer::Done done) {
                    remembering_.emplace_back(sealed, std::move(done));
@@ -104,6 +115,22 @@ TEST_F(SealerTest, EndsAStopThatTheStateCannotRemember) {
   run_until([this] { return !remembering_.empty(); });
   remembering_.front().second(fail(Code::state_unavailable, "disk full"));
   EXPECT_TRUE(ended_);
+  turn();
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "anchor"));
+}
+
+// After the log and the state: an anchor that knows more than they do would refuse the next start.
+TEST_F(SealerTest, AnchorsWhatIsSealedAndRememberedAndNothingBefore) {
+  connect(key_);
+  seal_up_to_the_answer();
+  run_until([this] { return !remembering_.empty(); });
+  turn();
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "anchor"));
+  remembering_.front().second({});
+  bool anchored = false;
+  anchors_.finish([&] { anchored = true; });
+  run_until([&] { return anchored; });
+  EXPECT_EQ(audit::slurp(dir_ / "anchor"), audit::slurp(dir_ / "audit/checkpoints"));
 }
 
 // A state that is two seals behind would be taken for an old copy at the next start.
