@@ -62,9 +62,9 @@ TEST_F(AuditReport, SaysWhatTheLogComesTo) {
                           HasSubstr(">approval_signed</td>"), HasSubstr("<td>alice</td>"),
                           HasSubstr(std::string(64, 'a')), HasSubstr(">denied</td>"),
                           HasSubstr(">activate</td>"), HasSubstr("worker killed")));
-  EXPECT_THAT(
-      page, AllOf(HasSubstr("The log verifies, with 2 warnings."), HasSubstr("hsm-signer/test\n9\n"),
-                  HasSubstr(audit::AuditKey::from_pem(key_.public_pem())->fingerprint())));
+  EXPECT_THAT(page, AllOf(HasSubstr("The log verifies, with 2 warnings."),
+                          HasSubstr("hsm-signer/test\n9\n"),
+                          HasSubstr(audit::AuditKey::from_pem(key_.public_pem())->fingerprint())));
 }
 
 TEST_F(AuditReport, HasNoMarkupOfOthers) {
