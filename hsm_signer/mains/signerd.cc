@@ -361,7 +361,8 @@ Result<void> serve(const Options& options) {
   };
   TRY(past.anchor, service::open_anchor(io, *state, config, options.audit_lost));
   TRY(const std::unique_ptr<audit::Log> log,
-      audit::Log::open(config.audit, replay, audit::Disk::system(), {config.audit_segment_bytes},
+      audit::Log::open(config.audit, replay, audit::Disk::system(),
+                       {.bytes = config.audit_segment_bytes, .reserve = config.audit_reserve_bytes},
                        past.anchor.heads));
   if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log, config.audit_anchor));
   TRY_VOID(service::check_sealed(io, *state, *log, clock, past));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hsm_signer/audit/anchor.h"
+#include "hsm_signer/audit/log.h"
 #include "hsm_signer/config/signer_config.h"
 #include "hsm_signer/state/state.h"
 
