@@ -40,7 +40,7 @@ TEST_F(WorkerAccountsTest, ARecordForEachCountIsConfirmed) {
   EXPECT_THAT(verified.findings, ::testing::SizeIs(0));
 }
 
-struct Story {
+struct Untold {
   const char* name;
   std::vector<Record> records;
   const char* failure;
@@ -55,7 +55,7 @@ TEST_F(WorkerAccountsTest, FindsWhatTheRecordsDoNotSay) {
       with(allow_record(2, 2), [](Record& r) { r.payload_sha256 = r.signature_sha256; });
   const Record key = with(allow_record(2, 2), [](Record& r) { r.key = "desk-b"; });
   const Record version = with(allow_record(2, 2), [](Record& r) { r.version = 4; });
-  const std::vector<Story> stories{
+  const std::vector<Untold> stories{
       {"a MAC without record", {allow_record(1, 1), usage(2)}, "without a record or gap: 2; its"},
       {"MACs of a worker without any record", {usage(3)}, "without a record or gap: 1 to 3"},
       {"a record without MAC",
@@ -84,7 +84,7 @@ TEST_F(WorkerAccountsTest, FindsWhatTheRecordsDoNotSay) {
         with(usage(1), [](Record& r) { r.signature = usage_record(TestKey{}, 1).signature; })},
        "does not verify"},
   };
-  for (const Story& story : stories) {
+  for (const Untold& story : stories) {
     const Verified verified = verify({story.records});
     EXPECT_THAT(verified.findings, says(Severity::failure, story.failure)) << story.name;
     EXPECT_EQ(verified.failures, 1U) << story.name;
