@@ -324,6 +324,7 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
                       .tokens = {},
                       .officers = {},
                       .host = {},
+                      .audit_warning = {},
                       .anchor = {}};
   answer.tokens.push_back({.token = "dev", .workers = 0, .configured = 2, .problem = "wrong PIN"});
   admin->on<wire::StatusQuery, wire::Status>(
