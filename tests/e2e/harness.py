@@ -205,6 +205,10 @@ class Directory:
                     records += [json.loads(line) for line in lines]
         return records
 
+    def acts(self):
+        """Of administrators, but for their logins: each command is one."""
+        return [record for record in self.audit_records() if record["kind"] == "admin" and record["action"] != "login"]
+
     def logs(self):
         text = ""
         folder = self.file("log")

@@ -159,7 +159,7 @@ class StatedPolicy(EndToEnd):
         self.state("r-1", 1, first)
         self.at.ctl("up")
         self.assertTrue(self.signs(ORDER))
-        used = [record for record in self.at.audit_records() if record["kind"] == "admin"][-1]
+        used = self.at.acts()[-1]
         self.assertEqual((used["action"], used["statement"], used["officers"]), ("statement_used", "r-1", "alice,bob"))
 
         # A reload: without a word of theirs, with that of the policy before, and with one of its own.
@@ -173,7 +173,7 @@ class StatedPolicy(EndToEnd):
         os.rename(self.at.file("policy.toml.statement"), elsewhere)
         self.assertEqual(self.at.json("policy", "reload", "--statement", elsewhere)["serial"], 2)
         self.assertFalse(self.signs(ORDER))
-        record = [record for record in self.at.audit_records() if record["kind"] == "admin"][-1]
+        record = self.at.acts()[-1]
         self.assertEqual((record["action"], record["statement"], record["officers"]), ("reload", "r-2", "bob,carol"))
 
         # The old one, though it was stated once, and after a restart as well; the new one starts without a statement.
