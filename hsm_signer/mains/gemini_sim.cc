@@ -1,6 +1,8 @@
 // gemini-sim: the simulated exchange as a program (docs/gemini-sim.md).
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -24,9 +26,13 @@ struct Options {
   std::string port_file;
   std::string journal;
   std::string control;
+  std::int64_t skew_ms = 0;
   bool rate_limits = false;
   bool json = false;
 };
+
+// A day: more is another date, and no clock that is merely wrong.
+constexpr std::int64_t kMostSkewMs = 86'400'000;
 
 constexpr const char* kFooter =
     "Example:\n"
@@ -100,7 +106,7 @@ Result<void> serve(const Options& options) {
     return fail(Code::usage, "--control and --unix must be two sockets");
   TRY(sim::Setup setup, sim::load_setup(options.keys));
   const SystemClock system_clock;
-  sim::MovedClock clock{system_clock};
+  sim::MovedClock clock{system_clock, std::chrono::milliseconds{options.skew_ms}};
   sim::Exchange exchange{std::move(setup), clock,
                          options.rate_limits ? sim::Limits::on : sim::Limits::off};
   sim::Control control{exchange, clock};
@@ -147,6 +153,10 @@ int run(int argc, char** argv) {
   app.add_option("--control", options.control,
                  "Unix socket (mode 0600) that takes faults, fills and leaps of the clock")
       ->type_name("PATH");
+  app.add_option("--skew-ms", options.skew_ms,
+                 "How far the exchange's time of day is ahead of this machine's; negative: behind")
+      ->type_name("MS")
+      ->check(CLI::Range(-kMostSkewMs, kMostSkewMs));
   app.add_flag("--json", options.json, "Print the ready line as JSON");
   app.set_version_flag("--version", "gemini-sim " HSM_VERSION);
   app.footer(kFooter);

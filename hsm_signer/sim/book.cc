@@ -108,6 +108,14 @@ std::vector<const Order*> Book::live() const {
   return found;
 }
 
+std::vector<const Order*> Book::closed() const {
+  std::vector<const Order*> found;
+  for (const auto& [id, order] : orders_) {
+    if (!order.live) found.push_back(&order);
+  }
+  return found;
+}
+
 void Book::cancel(std::uint64_t id, std::string_view reason) {
   const auto found = orders_.find(id);
   if (found != orders_.end() && found->second.live) bury(found->second, reason);

@@ -57,6 +57,7 @@ class Book {
   const Order* find(std::uint64_t id) const;
   std::vector<const Order*> find_by_client_id(std::string_view client_order_id) const;
   std::vector<const Order*> live() const;                      // By id, oldest first.
+  std::vector<const Order*> closed() const;                    // The same: filled or cancelled.
   const std::deque<Trade>& trades() const { return trades_; }  // Oldest first.
   std::vector<const Trade*> trades_of(std::uint64_t order) const;
   // Nothing happens to an order that is dead already.

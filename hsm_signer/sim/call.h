@@ -37,6 +37,11 @@ Outcome<std::string> withdraw_v1(const Call& call);
 Outcome<std::string> withdraw_v2(const Call& call);
 Outcome<std::string> transfer(const Call& call);
 
+// history_desk.cc
+Outcome<std::string> past_orders(const Call& call);
+Outcome<std::string> past_transfers_v1(const Call& call);
+Outcome<std::string> past_transfers_v2(const Call& call);
+
 // address_desk.cc
 Outcome<std::string> deposit_addresses(const Call& call);
 Outcome<std::string> new_deposit_address(const Call& call);
@@ -53,6 +58,8 @@ Outcome<std::string> roles(const Call& call);
 // A point in time as the exchange takes it: a whole number or its digits in a string, seconds or
 // milliseconds; InvalidTimestampInPayload otherwise. None where it is not there.
 Outcome<std::optional<Clock::Wall>> read_timestamp(const Payload& payload);
+// The symbol that is meant; null where none is named.
+Outcome<const Symbol*> read_symbol(const Payload& payload);
 // A whole number of at least 1, where it is there; more than `most` means `most`.
 Outcome<std::size_t> read_limit(const Payload& payload, std::string_view name, std::size_t usual,
                                 std::size_t most);

@@ -19,12 +19,15 @@ enum class About : std::uint8_t {
   group,             // All accounts: master keys only.
 };
 
+// What is limited further than the rest, for each account by itself.
+enum class Slow : std::uint8_t { no, addresses, transfers };
+
 struct Endpoint {
   std::string_view path;  // {variables} stand for one part each.
   Roles roles;            // Any one of these; 0: every key.
   About about;
   Answer answer;
-  bool about_addresses = false;  // Limited to one call in 2 s.
+  Slow slow = Slow::no;
 };
 
 std::span<const Endpoint> endpoints();

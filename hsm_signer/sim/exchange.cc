@@ -136,8 +136,8 @@ Outcome<std::string> Exchange::serve(Visit& visit) {
   }
   ADMIT_VOID(check_role(endpoint, key));
   ADMIT(Account* const account, find_account(endpoint, key, caller.payload));
-  if (limits_ == Limits::on && endpoint.about_addresses) {
-    ADMIT_VOID(check_rate(visit, account->addresses_gate.admit(kAddressRate, clock_.steady())));
+  if (limits_ == Limits::on) {
+    ADMIT_VOID(check_slow(visit, endpoint.slow, account));
   }
   return endpoint.answer(
       Call{key, caller.payload, account, house_, std::move(found->variables), visit.entry.time});
@@ -155,6 +155,14 @@ Outcome<std::string> Exchange::serve_public(Visit& visit) {
   const Symbol* symbol = find_symbol(details->front());
   if (symbol == nullptr) return refuse(Reason::invalid_symbol, "There is no such symbol.");
   return symbol_body(*symbol);
+}
+
+Outcome<void> Exchange::check_slow(Visit& visit, Slow slow, Account* account) {
+  if (slow == Slow::addresses)
+    return check_rate(visit, account->addresses_gate.admit(kAddressRate, clock_.steady()));
+  if (slow == Slow::transfers)
+    return check_rate(visit, account->transfers_gate.admit(kTransfersRate, clock_.steady()));
+  return {};
 }
 
 Outcome<void> Exchange::check_rate(Visit& visit, RateGate::Verdict verdict) {

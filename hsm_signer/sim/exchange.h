@@ -66,6 +66,7 @@ class Exchange {
   Outcome<std::string> serve_public(Visit& visit);
   Outcome<Authentic> authenticate(Visit& visit);
   Outcome<void> check_rate(Visit& visit, RateGate::Verdict verdict);
+  Outcome<void> check_slow(Visit& visit, Slow slow, Account* account);
   Outcome<Session*> find_session(const std::string& key_id);
   Outcome<Account*> find_account(const Endpoint& endpoint, const ApiKey& key,
                                  const Payload& payload);

@@ -37,6 +37,15 @@ Outcome<std::optional<Clock::Wall>> read_timestamp(const Payload& payload) {
   return Clock::Wall{std::chrono::milliseconds{millis}};
 }
 
+Outcome<const Symbol*> read_symbol(const Payload& payload) {
+  if (payload.find("symbol") == nullptr) return nullptr;
+  const std::string* name = payload.text("symbol");
+  const Symbol* symbol = name == nullptr ? nullptr : find_symbol(*name);
+  if (symbol == nullptr)
+    return refuse(Reason::invalid_symbol, "symbol must be one of btcusd, ethusd, ethbtc, solusd.");
+  return symbol;
+}
+
 Outcome<std::size_t> read_limit(const Payload& payload, std::string_view name, std::size_t usual,
                                 std::size_t most) {
   const Value* value = payload.find(name);

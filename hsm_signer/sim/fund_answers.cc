@@ -11,6 +11,30 @@ namespace {
 
 namespace json = boost::json;
 
+// As every transfer here is done at once, costs nothing and touches no chain, there is no other
+// status, no hash and no fee.
+json::object movement_object(const Movement& movement, Version version) {
+  const bool withdrawn = movement.way == Movement::Way::withdrawal;
+  const Currency& currency = *movement.currency;
+  json::object body{
+      {"type", movement.way == Movement::Way::from_account ? "Deposit" : "Withdrawal"},
+      {"status", "Complete"},
+      {"timestampms", millis_of(movement.time)},
+      {"eid", movement.event},
+      {"currency", view(currency.name)},
+      {"amount", movement.amount.text()}};
+  if (!withdrawn) body["method"] = "Internal";
+  if (version == Version::v2) {
+    if (withdrawn) body["network"] = view(currency.network);
+    body["feeAmount"] = "0";
+    body["feeCurrency"] = view(currency.name);
+  }
+  if (withdrawn) body["destination"] = movement.address;
+  if (withdrawn && version == Version::v2) body["withdrawalId"] = movement.withdrawal_id;
+  if (!movement.client_id.empty()) body["clientTransferId"] = movement.client_id;
+  return body;
+}
+
 }  // namespace
 
 std::string balances_body(const Wallet& wallet) {
@@ -55,6 +79,12 @@ std::string transfer_body(const Transfer& transfer) {
                                       {"currency", view(transfer.currency->title)},
                                       {"uuid", transfer.id},
                                       {"message", "Success, transfer completed."}});
+}
+
+std::string movements_body(const std::vector<const Movement*>& movements, Version version) {
+  json::array body;
+  for (const Movement* movement : movements) body.emplace_back(movement_object(*movement, version));
+  return json::serialize(body);
 }
 
 std::string deposit_addresses_body(const std::vector<const DepositAddress*>& addresses) {

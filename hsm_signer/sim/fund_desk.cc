@@ -58,7 +58,14 @@ Outcome<const Withdrawal*> withdraw(const Call& call, const Currency& currency,
   }
   if (!client_id.empty()) account.withdrawal_of[client_id] = account.withdrawals.size();
   account.withdrawals.push_back({call.house.next_uuid(), &currency, std::move(address), amount});
-  return &account.withdrawals.back();
+  const Withdrawal& done = account.withdrawals.back();
+  call.house.record(account, {.currency = &currency,
+                              .amount = amount,
+                              .time = call.now,
+                              .address = done.address,
+                              .withdrawal_id = done.id,
+                              .client_id = client_id});
+  return &done;
 }
 
 Outcome<Account*> read_account(const Call& call, std::string_view member) {
@@ -79,6 +86,13 @@ Outcome<void> move(const Currency& currency, Account& from, Account& to, Money a
   if (to.book.wallet().receive(currency.name, amount)) return {};
   from.book.wallet().receive(currency.name, amount);  // It came from there, so there is room.
   return refuse(Reason::system, "The target account cannot hold that much.");
+}
+
+void record_both(const Call& call, Account& from, Account& to, Movement movement) {
+  movement.way = Movement::Way::to_account;
+  call.house.record(from, movement);
+  movement.way = Movement::Way::from_account;
+  call.house.record(to, std::move(movement));
 }
 
 }  // namespace
@@ -126,6 +140,8 @@ Outcome<std::string> transfer(const Call& call) {
   if (!client_id.empty() && known.size() >= House::kMostTransfers)
     return refuse(Reason::system, "The simulator keeps at most 100000 transfers with an id.");
   ADMIT_VOID(move(*currency, *from, *to, amount));
+  record_both(call, *from, *to,
+              {.currency = currency, .amount = amount, .time = call.now, .client_id = client_id});
   Transfer done{call.house.next_uuid(), from->name, to->name, currency, amount};
   if (!client_id.empty()) known.emplace(client_id, done);
   return transfer_body(done);

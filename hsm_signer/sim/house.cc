@@ -27,6 +27,12 @@ Account* House::find(std::string_view name) {
   return found == accounts_.end() ? nullptr : &*found;
 }
 
+void House::record(Account& account, Movement movement) {
+  movement.event = next_event_++;
+  account.movements.push_back(std::move(movement));
+  if (account.movements.size() > Account::kMostMovements) account.movements.pop_front();
+}
+
 std::string House::next_uuid() {
   std::array<char, 37> text{};
   std::snprintf(text.data(), text.size(), "00000000-0000-4000-8000-%012llx",

@@ -1,5 +1,6 @@
 #include "hsm_signer/sim/call.h"
 #include "hsm_signer/sim/order_answers.h"
+#include "hsm_signer/sim/page.h"
 
 namespace hsm::sim {
 namespace {
@@ -78,29 +79,16 @@ Outcome<std::string> orders(const Call& call) {
 }
 
 Outcome<std::string> my_trades(const Call& call) {
-  const Symbol* symbol = nullptr;
-  if (call.payload.find("symbol") != nullptr) {
-    const std::string* name = call.payload.text("symbol");
-    symbol = name == nullptr ? nullptr : find_symbol(*name);
-    if (symbol == nullptr)
-      return refuse(Reason::invalid_symbol,
-                    "symbol must be one of btcusd, ethusd, ethbtc, solusd.");
-  }
+  ADMIT(const Symbol* const symbol, read_symbol(call.payload));
   ADMIT(const std::optional<Clock::Wall> since, read_timestamp(call.payload));
   ADMIT(const std::size_t limit,
         read_limit(call.payload, "limit_trades", kUsualTrades, kMostTrades));
   std::vector<const Trade*> found;
   for (const Trade& trade : call.account->book.trades()) {
-    const bool late_enough =
-        !since || std::chrono::floor<std::chrono::milliseconds>(trade.time) >= *since;
-    if (late_enough && (symbol == nullptr || trade.symbol == symbol)) found.push_back(&trade);
+    if (!is_before(trade.time, since) && (symbol == nullptr || trade.symbol == symbol))
+      found.push_back(&trade);
   }
-  // With a timestamp the exchange is walked upwards from it, page by page ("How to retrieve your
-  // trade history"): the oldest that match. Without, the most recent. The newest stands first.
-  if (found.size() > limit && since) found.resize(limit);
-  if (found.size() > limit)
-    found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(limit));
-  return trades_body({found.rbegin(), found.rend()});
+  return trades_body(page_of(std::move(found), limit, since.has_value()));
 }
 
 }  // namespace hsm::sim

@@ -18,6 +18,8 @@ inline constexpr Rate kPrivateRate{std::chrono::milliseconds{100}, 10, 5};
 inline constexpr Rate kPublicRate{std::chrono::milliseconds{500}, 2, 5};
 // The endpoints about deposit addresses.
 inline constexpr Rate kAddressRate{std::chrono::seconds{2}, 1, 0};
+// /v1/transfers.
+inline constexpr Rate kTransfersRate{std::chrono::seconds{5}, 1, 0};
 
 // One caller's share of a rate: the generic cell rate algorithm (ITU-T I.371).
 class RateGate {

@@ -122,6 +122,8 @@ CALLS = [
     ("InsufficientFunds", 406, "master-ops", "/v1/account/transfer/btc", {**TRANSFER, "amount": "1001"}),
     ("InvalidApiKey", 400, "account-nobody", "/v1/orders", {}),
     ("InvalidJson", 400, "account-trader", "/v1/mytrades", {"limit_trades": "many"}),
+    ("InvalidJson", 400, "account-auditor", "/v1/orders/history", {"limit_orders": 0}),
+    ("InvalidJson", 400, "account-auditor", "/v2/transfers", {"limit_transfers": "all"}),
     ("InvalidNonce", 400, "account-trader", "/v1/orders", {"nonce": 1}),
     ("InvalidNonce", 400, "account-seconds", "/v1/orders", {"nonce": 1_700_000_000_000}),
     ("InvalidOrderType", 400, "account-trader", "/v1/order/new", {**ORDER, "type": "exchange iceberg"}),
@@ -131,6 +133,7 @@ CALLS = [
     ("InvalidSide", 400, "account-trader", "/v1/order/new", {**ORDER, "side": "hold"}),
     ("InvalidSymbol", 400, "account-trader", "/v1/order/new", {**ORDER, "symbol": "nosuch"}),
     ("InvalidTimestampInPayload", 400, "account-trader", "/v1/mytrades", {"timestamp": "yesterday"}),
+    ("InvalidTimestampInPayload", 400, "account-auditor", "/v1/transfers", {"timestamp": -1}),
     ("MissingAccounts", 400, "master-ops", "/v1/balances", {}),
     ("MissingAccounts", 400, "master-ops", "/v1/account/transfer/btc", {**TRANSFER, "sourceAccount": "nobody"}),
     ("MissingNonce", 400, "account-trader", "/v1/orders", {"nonce": None}),
@@ -145,6 +148,7 @@ CALLS = [
     ("UnsupportedNetwork", 404, "account-funds", "/v2/withdraw/foochain/btc", WITHDRAW),
     ("UnsupportedNetwork", 404, "account-funds", "/v2/withdraw/ethereum/btc", WITHDRAW),
     ("UnsupportedNetwork", 404, "account-trader", "/v1/addresses/foochain", {}),
+    ("UnsupportedNetwork", 404, "account-auditor", "/v2/transfers", {"network": "foochain"}),
     ("UnsupportedOption", 400, "account-trader", "/v1/order/new", {**ORDER, "options": ["auction-only"]}),
 ]
 # Reasons that take more than one call with a payload, and the test that takes it.
@@ -163,6 +167,7 @@ M, ADMIN = "master-ops", "master-admin"
 ROLES = [
     ("/v1/order/new", {T, M}), ("/v1/order/cancel", {T, M}), ("/v1/order/cancel/all", {T, M}),
     ("/v1/order/cancel/session", {T, M}), ("/v1/order/status", {T, M}), ("/v1/orders", {T, A, M}),
+    ("/v1/orders/history", {T, A, M}), ("/v1/transfers", {T, F, A, M}), ("/v2/transfers", {T, F, A, M}),
     ("/v1/mytrades", {T, A, M}), ("/v1/balances", {T, F, A, M}), ("/v1/heartbeat", {T, F, A, M, ADMIN}),
     ("/v1/roles", {T, F, A, M, ADMIN}), ("/v1/withdraw/btc", {F, M}), ("/v2/withdraw/bitcoin/btc", {F, M}),
     ("/v1/addresses/bitcoin", {T, F, A, M}), ("/v1/deposit/bitcoin/newAddress", {F, M}),

@@ -237,6 +237,14 @@ TEST_F(Faults, ControlFillsAnOrder) {
               HasSubstr("not known"));
 }
 
+TEST(MovedClock, IsWrongInTheTimeOfDayAlone) {
+  const FakeClock right;
+  const MovedClock behind{right, -20s};
+  EXPECT_EQ(right.wall() - behind.wall(), 20s);
+  EXPECT_EQ(behind.steady(), right.steady());
+  EXPECT_EQ(behind.moved(), 0s);
+}
+
 TEST_F(Faults, ControlMovesTheClockForwardOnly) {
   const Clock::Wall wall = moved.wall();
   const Clock::Steady steady = moved.steady();

@@ -101,12 +101,25 @@ TEST(RateLimits, LetDepositAddressesBeAskedOnceInTwoSecondsPerAccount) {
   EXPECT_THAT(desk.call("/v1/addresses/bitcoin"), RefusedAs("RateLimit", 429));
 }
 
+TEST(RateLimits, LetTheFirstVersionOfTransfersBeAskedOnceInFiveSecondsPerAccount) {
+  Desk desk{Limits::on};
+  EXPECT_THAT(desk.call("/v1/transfers"), Accepted());
+  desk.clock.advance(5s - 1ns);
+  EXPECT_THAT(desk.call_as("account-auditor", "/v1/transfers"), RefusedAs("RateLimit", 429));
+  EXPECT_THAT(desk.call_as("account-savings", "/v1/transfers"), Accepted());
+  EXPECT_THAT(desk.call("/v2/transfers"), Accepted());
+  EXPECT_THAT(desk.call("/v1/addresses/bitcoin"), Accepted());
+  desk.clock.advance(1ns);
+  EXPECT_THAT(desk.call_as("account-auditor", "/v1/transfers"), Accepted());
+}
+
 TEST(RateLimits, AreOffUnlessSwitchedOn) {
   Desk desk;
   for (int i = 0; i < 100; ++i) {
     const auto handled = desk.call("/v1/addresses/bitcoin");
     ASSERT_THAT(handled, Accepted());
     ASSERT_EQ(delay_of(handled), 0ms);
+    ASSERT_THAT(desk.call("/v1/transfers"), Accepted());
   }
 }
 
