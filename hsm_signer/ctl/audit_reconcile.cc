@@ -60,7 +60,7 @@ std::string foreign_line(const Foreign& foreign) {
          "\n";
 }
 
-Json reconciled_json(const Reconciled& done) {
+Json reconciled_json(const Reconciled& done, const std::string& alarm) {
   std::vector<std::string> foreign;
   for (const Foreign& one : done.foreign) foreign.push_back(foreign_json(one).done());
   std::vector<std::string> unseen;
@@ -80,7 +80,8 @@ Json reconciled_json(const Reconciled& done) {
       .number("outside", done.outside)
       .raw("foreign", json_array(foreign))
       .number("unseen", done.unseen)
-      .raw("unseen_records", json_array(unseen));
+      .raw("unseen_records", json_array(unseen))
+      .text("alarm", alarm);
   return json;
 }
 
@@ -154,13 +155,15 @@ Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) 
   TRY(wanted.skew, parse_duration(options.skew));
   TRY(std::vector<Item> items, read_histories(options));
   TRY(const Reconciled done, audit_tools::reconcile(options.directory, std::move(items), wanted));
-  context.answer(reconciled_json(done), reconciled_text(done));
-  if (done.ok()) return {};
-  if (!options.no_alarm) {
+  std::string alarm;  // What became of it; empty where there was no occasion, or no wish.
+  if (!done.ok() && !options.no_alarm) {
     const auto raised = raise_alarm(context, options, done);
-    context.note(raised ? "recorded as an alarm in the signer's log"
-                        : "no alarm was recorded: " + raised.error().sentence());
+    alarm = raised ? "recorded as an alarm in the signer's log"
+                   : "no alarm was recorded: " + raised.error().sentence();
   }
+  context.answer(reconciled_json(done, alarm), reconciled_text(done));
+  if (done.ok()) return {};
+  if (!alarm.empty()) context.note(alarm);
   return fail(Code::verification_failed, "the exchange shows what nobody signed here",
               std::to_string(done.foreign.size()) +
                   "; freeze the key and revoke it at the exchange if nobody knows of it");

@@ -103,7 +103,8 @@ void add_reconcile(CLI::App& audit, Commands& commands) {
   CLI::App& app = add(audit, "reconcile", "What the exchange shows and nobody here signed",
                       "audit reconcile ./audit --orders orders.json --transfers transfers.json");
   add_log(app, options.directory);
-  app.add_option("--orders", options.orders, "Answer of /v1/orders/history; once for each page")
+  app.add_option("--orders", options.orders,
+                 "Answer of /v1/orders or /v1/orders/history; once for each page")
       ->allow_extra_args(false);
   app.add_option("--trades", options.trades, "Answer of /v1/mytrades")->allow_extra_args(false);
   app.add_option("--transfers", options.transfers, "Answer of /v2/transfers or /v1/transfers")

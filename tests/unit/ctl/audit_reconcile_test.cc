@@ -16,6 +16,7 @@ class AuditReconcile : public AuditVerbs {
     order.time = *parse_instant("2026-03-01T10:00:00Z");
     order.fields.push_back({"side", "buy"});
     order.fields.push_back({"type", "exchange limit"});
+    order.fields.push_back({"client_order_id", "a"});
     audit::Record move = audit::allow_record(2, 2);
     move.time = *parse_instant("2026-03-01T11:00:00Z");
     move.endpoint = "/v2/withdraw/{network}/{ticker}";
@@ -65,9 +66,11 @@ TEST_F(AuditReconcile, NamesEachForeignOrderAndWithdrawalAndExitsWithFour) {
   EXPECT_THAT(ran.err, HasSubstr("the exchange shows what nobody signed here"));
   const Ran json = reconcile({"--orders", orders, "--json"});
   EXPECT_EQ(json.status, 4);
-  EXPECT_THAT(json.out,
-              AllOf(HasSubstr(R"("ok":false)"),
-                    HasSubstr(R"("foreign":[{"event":"order","id":"2","client_id":"a")")));
+  EXPECT_THAT(json.out, AllOf(HasSubstr(R"("ok":false)"),
+                              HasSubstr(R"("foreign":[{"event":"order","id":"2","client_id":"a")"),
+                              HasSubstr(R"("alarm":"no alarm was recorded: )")));
+  EXPECT_THAT(reconcile({"--orders", orders, "--json", "--no-alarm"}).out,
+              HasSubstr(R"("alarm":"")"));
 }
 
 TEST_F(AuditReconcile, TakesSeveralPagesOfEachHistory) {
