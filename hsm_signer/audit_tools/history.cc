@@ -133,7 +133,8 @@ Result<Item> read_item(std::string_view object, Event event) {
   TRY_VOID(venue::parse_json(object, arena, members));
   Item item;
   item.event = event;
-  item.client_id = members.first_of({"client_order_id", "clientTransferId", "client_transfer_id"});
+  item.client_id = client_id_name(
+      event, members.first_of({"client_order_id", "clientTransferId", "client_transfer_id"}));
   if (item.client_id.size() > kTextLimit || members.get("destination").size() > kTextLimit)
     return wrong(event == Event::transfer ? "destination" : "client_order_id");
   TRY(item.time, time_of(members));
@@ -149,6 +150,11 @@ Result<Item> read_item(std::string_view object, Event event) {
       break;
   }
   return item;
+}
+
+// Two of an owner's accounts may show the two sides of one trade or transfer, each its own.
+std::string name_of(const Item& item) {
+  return item.event == Event::order ? item.id : item.id + " " + item.side;
 }
 
 }  // namespace
@@ -168,7 +174,7 @@ std::string_view name(Event event) {
 Result<void> read_history(const std::string& path, Event event, std::vector<Item>& items) {
   std::unordered_set<std::string> known;
   for (const Item& item : items)
-    if (item.event == event) known.insert(item.id);
+    if (item.event == event) known.insert(name_of(item));
   TRY(JsonArrayReader reader, JsonArrayReader::open(path));
   for (;;) {
     TRY(const std::optional<std::string_view> object, reader.next());
@@ -178,7 +184,7 @@ Result<void> read_history(const std::string& path, Event event, std::vector<Item
       return fail(
           Code::usage, "not what the exchange answers with",
           path + ", object " + std::to_string(reader.number()) + ": " + item.error().sentence());
-    if (!known.insert(item->id).second) continue;
+    if (!known.insert(name_of(*item)).second) continue;
     if (items.size() == kItemsLimit)
       return fail(Code::too_large, "a history of more items than fit", "compare day by day");
     items.push_back(*std::move(item));
@@ -188,6 +194,10 @@ Result<void> read_history(const std::string& path, Event event, std::vector<Item
 std::string asset_name(std::string_view text) {
   std::string name = lower(text);
   return name == "gusd" ? "usd" : name;
+}
+
+std::string client_id_name(Event event, std::string_view text) {
+  return event == Event::transfer ? lower(text) : std::string{text};
 }
 
 std::string address_name(std::string_view text) {

@@ -31,16 +31,18 @@ struct Item {
   Clock::Wall time{};
 };
 
-// Of all files together. With the record that answers for it, one takes some 750 bytes of memory.
+// Of all files together. With the record that answers for it, one takes some 850 bytes of memory.
 inline constexpr std::size_t kItemsLimit = 1'000'000;
 
-// Appends what the file holds; an id that is there already (pages overlap) is passed over. usage,
+// Appends what the file holds; what is there already (pages overlap) is passed over. usage,
 // with file and number of the object: JSON that parsers read unlike, a member missing or of another
 // form, an array of something else.
 Result<void> read_history(const std::string& path, Event event, std::vector<Item>& items);
 
 // Small letters; "gusd" as "usd": dollars leave the exchange as that token.
 std::string asset_name(std::string_view text);
+// Of a transfer it is a UUID, which is one in capitals and in small letters.
+std::string client_id_name(Event event, std::string_view text);
 // Hex addresses (0x…) in small letters: their capitals are a check sum and no part of them.
 std::string address_name(std::string_view text);
 // "0.50", 1e-2: exact.

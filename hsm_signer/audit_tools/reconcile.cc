@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <map>
-#include <unordered_set>
+#include <unordered_map>
 
 namespace hsm::audit_tools {
 namespace {
@@ -46,10 +47,7 @@ class Comparison {
   Reconciled run(std::vector<Item> items) {
     std::stable_sort(items.begin(), items.end(),
                      [](const Item& a, const Item& b) { return a.time < b.time; });
-    // What names its client's id goes first: it knows which record is its own.
-    for (const bool named : {true, false})
-      for (const Item& item : items)
-        if (item.event != Event::trade && item.client_id.empty() != named) judge(item);
+    for (const Item* item : by_what_they_say(items)) judge(*item);
     judge_trades(items);
     find_unseen(items);
     std::stable_sort(out_.foreign.begin(), out_.foreign.end(),
@@ -58,25 +56,48 @@ class Comparison {
   }
 
  private:
+  enum class Verdict : std::uint8_t { signed_here, before_log, foreign };
+
+  // Orders and transfers. What names its client's id or its address goes first: where there are too
+  // few records, the one that says less is the one left over.
+  static std::vector<const Item*> by_what_they_say(const std::vector<Item>& items) {
+    std::vector<const Item*> sorted;
+    for (const Item& item : items)
+      if (item.event != Event::trade) sorted.push_back(&item);
+    const auto silence = [](const Item* item) {
+      return (item->client_id.empty() ? 2 : 0) + (item->address.empty() ? 1 : 0);
+    };
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](const Item* a, const Item* b) { return silence(a) < silence(b); });
+    return sorted;
+  }
+
+  // What lies outside of the time asked for takes its record all the same, or another could.
   void judge(const Item& item) {
     ++(item.event == Event::order ? out_.orders : out_.transfers);
-    if (item.event == Event::order) orders_.insert(item.id);
-    if (!is_asked_for(item)) return;
-    if (is_incoming(item)) {
+    const bool incoming = is_incoming(item);
+    const Verdict verdict = incoming ? Verdict::signed_here : verdict_of(item);
+    const bool asked_for = options_.filter.span.contains(item.time);
+    if (item.event == Event::order && (asked_for || verdict != Verdict::foreign))
+      orders_.emplace(item.id, verdict);
+    if (!asked_for) {
+      ++out_.outside;
+    } else if (incoming) {
       ++out_.incoming;
-    } else if (claims_.answer(item)) {
-      ++out_.matched;
-    } else if (is_before_log(item)) {
-      ++out_.before_log;
     } else {
-      out_.foreign.push_back({item, claims_.why_not(item)});
+      count(verdict, 1);
+      if (verdict == Verdict::foreign) out_.foreign.push_back({item, claims_.why_not(item)});
     }
   }
 
-  bool is_asked_for(const Item& item) {
-    if (options_.filter.span.contains(item.time)) return true;
-    ++out_.outside;
-    return false;
+  Verdict verdict_of(const Item& item) {
+    if (claims_.answer(item)) return Verdict::signed_here;
+    return is_before_log(item) ? Verdict::before_log : Verdict::foreign;
+  }
+
+  void count(Verdict verdict, std::size_t items) {
+    if (verdict == Verdict::signed_here) out_.matched += items;
+    if (verdict == Verdict::before_log) out_.before_log += items;
   }
 
   bool is_before_log(const Item& item) const {
@@ -85,44 +106,46 @@ class Comparison {
 
   // One order trades many times; the orders themselves, where they are given, answer for it.
   void judge_trades(const std::vector<Item>& items) {
-    std::map<std::string, std::vector<const Item*>> by_order;
+    std::vector<std::vector<const Item*>> orders;  // In order of their first trade.
+    std::unordered_map<std::string_view, std::size_t> places;
     for (const Item& item : items) {
       if (item.event != Event::trade) continue;
       ++out_.trades;
-      if (!is_asked_for(item)) continue;
-      by_order[item.order_id].push_back(&item);
-    }
-    for (const auto& [order, trades] : by_order) {
-      if (orders_.contains(order)) {
-        out_.matched += trades.size();
+      if (!options_.filter.span.contains(item.time)) {
+        ++out_.outside;
         continue;
       }
-      judge_traded(trades);
+      const auto [place, fresh] = places.emplace(item.order_id, orders.size());
+      if (fresh) orders.emplace_back();
+      orders[place->second].push_back(&item);
+    }
+    for (const std::vector<const Item*>& trades : orders) {
+      const auto known = orders_.find(trades.front()->order_id);
+      if (known == orders_.end())
+        judge_traded(trades);
+      else
+        count(known->second, trades.size());
     }
   }
 
   void judge_traded(const std::vector<const Item*>& trades) {
     Item sum = *trades.front();
-    Claims::Traded traded{.client_id = sum.client_id,
-                          .asset = sum.asset,
-                          .side = sum.side,
-                          .amount = {},
-                          .lowest = *sum.price,
-                          .highest = *sum.price,
-                          .first = sum.time};
+    Traded& traded = traded_.emplace_back(Traded{.client_id = sum.client_id,
+                                                 .asset = sum.asset,
+                                                 .side = sum.side,
+                                                 .amount = {},
+                                                 .lowest = *sum.price,
+                                                 .highest = *sum.price,
+                                                 .first = sum.time});
     for (const Item* trade : trades) {
       traded.amount = traded.amount.plus(trade->amount).value_or(Decimal::largest());
       traded.lowest = std::min(traded.lowest, *trade->price);
       traded.highest = std::max(traded.highest, *trade->price);
     }
-    if (claims_.answer(traded)) {
-      out_.matched += trades.size();
-    } else if (is_before_log(sum)) {
-      out_.before_log += trades.size();
-    } else {
-      sum.amount = traded.amount;
-      out_.foreign.push_back({std::move(sum), "no order was signed here that could trade so"});
-    }
+    if (claims_.answer(traded)) return count(Verdict::signed_here, trades.size());
+    if (is_before_log(sum)) return count(Verdict::before_log, trades.size());
+    sum.amount = traded.amount;
+    out_.foreign.push_back({std::move(sum), "no order was signed here that could trade so"});
   }
 
   // Only between the first and the last of the kind: the history is silent about the rest.
@@ -135,7 +158,7 @@ class Comparison {
     }
     for (const Claim& claim : claims_.all()) {
       const auto span = shown.find(claim.event);
-      if (claim.used || span == shown.end() || claim.time < *span->second.since ||
+      if (claim.taker || span == shown.end() || claim.time < *span->second.since ||
           claim.time > *span->second.until || !options_.filter.span.contains(claim.time))
         continue;
       if (++out_.unseen <= kUnseenLimit) out_.unseen_records.push_back(claim);
@@ -145,7 +168,8 @@ class Comparison {
   Claims claims_;
   const std::optional<Clock::Wall> first_;
   const ReconcileOptions& options_;
-  std::unordered_set<std::string> orders_;
+  std::unordered_map<std::string, Verdict> orders_;  // By id: those whose trades need no answer.
+  std::deque<Traded> traded_;                        // Claims keep pointers.
   Reconciled out_;
 };
 

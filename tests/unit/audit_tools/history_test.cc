@@ -84,6 +84,29 @@ TEST_F(History, ReadsTradesAndTransfers) {
   EXPECT_EQ(transfers->front().address, "0xd24400ae8bfebb18ca49be86258a3c749cf46853");
 }
 
+// Of two accounts of one owner each shows its side, perhaps under one number.
+TEST_F(History, KeepsBothSidesOfATransferBetweenAccountsAndOfATrade) {
+  const std::string came = with(kTransfer, "Withdrawal", "Deposit");
+  std::vector<Item> items;
+  ASSERT_THAT(read_history(file(came), Event::transfer, items), Succeeds());
+  ASSERT_THAT(read_history(file(array(kTransfer)), Event::transfer, items), Succeeds());
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[1].side, "withdrawal");
+  ASSERT_THAT(read_history(file(array(kTrade)), Event::trade, items), Succeeds());
+  ASSERT_THAT(read_history(file(with(kTrade, "Buy", "Sell")), Event::trade, items), Succeeds());
+  EXPECT_EQ(items.size(), 4U);
+}
+
+TEST_F(History, ReadsTheClientsIdOfATransferInSmallLetters) {
+  const std::string id = R"("clientTransferId":"AA97B177","eid")";
+  const auto items = read(with(kTransfer, R"("eid")", id), Event::transfer);
+  ASSERT_THAT(items, Succeeds());
+  EXPECT_EQ(items->front().client_id, "aa97b177");
+  const auto orders = read(with(kOrder, "mine-1", "Mine-1"), Event::order);
+  ASSERT_THAT(orders, Succeeds());
+  EXPECT_EQ(orders->front().client_id, "Mine-1");
+}
+
 TEST_F(History, PassesOverWhatTwoPagesBothShow) {
   std::vector<Item> items;
   const std::string path = file("[" + std::string{kOrder} + " , \n" + std::string{kOrder} + "]\n");
