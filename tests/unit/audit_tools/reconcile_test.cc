@@ -282,6 +282,18 @@ TEST_F(Reconciliation, ReadsTheClientsIdOfATransferInCapitalsAndInSmallLetters) 
   EXPECT_FALSE(compare({item}).ok());
 }
 
+// Of two for one record the one that says less is named, whichever came first.
+TEST_F(Reconciliation, NamesTheItemThatSaysLess) {
+  write({order(kDay, "1", "100", "a"), withdrawal(kDay, "1", "bc1q")});
+  const Reconciled done = compare({shown_order("thief", kDay, "1", "100"),
+                                   shown_order("ours", kDay + seconds{1}, "1", "100", "a"),
+                                   shown_transfer("stolen", kDay, "1", ""),
+                                   shown_transfer("sent", kDay + seconds{1}, "1", "bc1q")});
+  ASSERT_EQ(done.foreign.size(), 2U);
+  EXPECT_EQ(done.foreign[0].item.id, "thief");
+  EXPECT_EQ(done.foreign[1].item.id, "stolen");
+}
+
 // The first is shown without its address (the exchange leaves it out at times), and must leave the
 // second its record.
 TEST_F(Reconciliation, GivesAnItemThatSaysMoreItsRecordFirst) {
