@@ -133,7 +133,7 @@ class WatchedVault final : public Vault {
     if (!mac) return mac;
     const std::string name = key.object.label.substr(0, key.object.label.rfind(".v"));
     demand(++signed_[name] <= allowed(name).rate, "no key signs above its rate");
-    digest_ = next_digest(key.object.cka_id, message);
+    digest_ = next_digest(key.object.label, message);
     last_ = *mac;
     return mac;
   }
@@ -175,15 +175,16 @@ class WatchedVault final : public Vault {
 
  private:
   // docs/protocol.md, "0xc1 mac answer": written out, not taken from the Ledger.
-  Sha256 next_digest(std::uint16_t cka_id, ByteView message) {
+  Sha256 next_digest(std::string_view label, ByteView message) {
     ++count_;
     Bytes text{digest_.begin(), digest_.end()};
     for (unsigned shift = 0; shift < 64; shift += 8)
       text.push_back(static_cast<Byte>(count_ >> shift & 0xff));
-    text.push_back(static_cast<Byte>(cka_id & 0xff));
-    text.push_back(static_cast<Byte>(cka_id >> 8));
-    const Sha256 hash = sha256(message);
+    const auto payload = base64_decode_canonical(as_text(message));
+    demand(payload.has_value(), "what is signed is base64");
+    const Sha256 hash = sha256(*payload);
     text.insert(text.end(), hash.begin(), hash.end());
+    for (const char c : label) text.push_back(static_cast<Byte>(c));
     return sha256(text);
   }
 

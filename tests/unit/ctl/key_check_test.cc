@@ -335,13 +335,14 @@ TEST_F(KeyCheckTest, StatusSaysWhatCannotSignAndExitsThree) {
       [&](const wire::ListSwitches&) { return Result<wire::SwitchList>{set}; });
   const Ran ran = ctl({"status", "--json"});
   EXPECT_EQ(ran.status, 3);
-  EXPECT_EQ(ran.out, R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
-                     R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
-                     R"("turned_away":0,"keys":1,)"
-                     R"("problem":"","officers":"","host":"","approvals":0,"anchor":"",)"
-                     R"("tokens":[{"token":"dev","running":false,"workers":0,)"
-                     R"("configured":2,"problem":"wrong PIN"}],"switches":[]})"
-                     "\n");
+  EXPECT_EQ(ran.out,
+            R"({"running":true,"version":"0.1.0","mode":"development","state":"serving",)"
+            R"("audit_size":12,"signatures":10,"refusals":2,"connections":1,)"
+            R"("turned_away":0,"keys":1,)"
+            R"("problem":"","audit_warning":"","officers":"","host":"","approvals":0,"anchor":"",)"
+            R"("tokens":[{"token":"dev","running":false,"workers":0,)"
+            R"("configured":2,"problem":"wrong PIN"}],"switches":[]})"
+            "\n");
   answer.tokens[0] = {.token = "dev", .workers = 2, .configured = 2, .problem = {}};
   EXPECT_EQ(ctl({"status"}).status, 0);
   wire::SwitchItem frozen;
