@@ -229,7 +229,8 @@ class AnAnchor(EndToEnd):
             file.write(text)
         at.ctl("up")
 
-    def test_both_verifiers_find_a_bit_in_every_byte_of_it(self):
+    def test_both_verifiers_find_a_bit_in_every_fourth_byte_of_it(self):
+        """Of all bits with ours: audit_test.Anchored.EveryBitOfTheAnchorIsGuardedAndNamed."""
         at = self.anchored()
         wait_until(at.sizes, what="the first checkpoint is anchored")
         at.signs()
@@ -241,7 +242,7 @@ class AnAnchor(EndToEnd):
         # The first note and the last, so that the number of bytes does not depend on the machine.
         first, last = at.notes()[0] + b"\n", at.notes()[-1] + b"\n"
         text = first + last
-        for place in range(len(text)):
+        for place in range(random.randrange(4), len(text), 4):
             flipped = bytearray(text)
             flipped[place] ^= 1 << choice.randrange(8)
             with open(other, "wb") as file:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 
 from harness import SECRET, EndToEnd, program
@@ -152,6 +153,7 @@ class Reconcile(EndToEnd):
         self.trade(sim)
         thief = {key: value for key, value in LIMIT.items() if key != "request"}
         stolen = client.Client(sim, "account-trade", secret=SECRET).call("/v1/order/new", **thief, price="1000.5").body
+        time.sleep(0.01)  # In order of time they are named, and the exchange counts milliseconds.
         gone = client.Client(sim, "master-funds", secret=SECRET).call(
             "/v2/withdraw/bitcoin/btc", account="primary", address=COLD, amount="4").body
         self.assertEqual(gone["amount"], "4")
