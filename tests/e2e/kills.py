@@ -207,7 +207,7 @@ class Witness:
 
     def __init__(self, site):
         self.site = site
-        self.offset = 0
+        self.segment, self.offset = 1, 0
         self.size = 0
         self.records = {}  # seq → (key, nonce, signature_sha256, payload_sha256)
         self.marks = {}  # api_key_id → the last nonce in the log
@@ -216,13 +216,20 @@ class Witness:
         self.starts = 0
 
     def read_log(self):
-        with open(self.site.file("audit", "audit-000001.jsonl"), "rb") as lines:
-            lines.seek(self.offset)
-            text = lines.read()
-        whole = text[:text.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        for line in whole.splitlines():
-            self.take(json.loads(line))
+        """What has come since: to the end of the segment it stood in, and on through those behind it."""
+        while True:
+            with open(self.site.file("audit", "audit-%06d.jsonl" % self.segment), "rb") as lines:
+                lines.seek(self.offset)
+                text = lines.read()
+            whole = text[:text.rfind(b"\n") + 1]
+            self.offset += len(whole)
+            for line in whole.splitlines():
+                self.take(json.loads(line))
+            # A segment is whole before the next one has a name, so what was read here may have been its end or not.
+            if not os.path.exists(self.site.file("audit", "audit-%06d.jsonl" % (self.segment + 1))):
+                return
+            if os.path.getsize(self.site.file("audit", "audit-%06d.jsonl" % self.segment)) == self.offset:
+                self.segment, self.offset = self.segment + 1, 0
 
     def take(self, record):
         self.size += 1
