@@ -138,26 +138,21 @@ void TokenPool::broadcast(TokenIndex token, const wire::ObjectRef& object, wire:
 std::size_t TokenPool::ask_usage(TokenIndex token, Ask whom, const wire::UsageQuery& query,
                                  Clock::Steady::duration patience,
                                  const std::function<void(Result<wire::FrameView>)>& each) {
-  std::vector<WorkerIndex> asked;
+  const Clock::Steady deadline = clock_.steady() + patience;
+  std::size_t asked = 0;
   for (const WorkerIndex index : tokens_[token].links) {
     Worker& worker = workers_[index];
-    if (worker.link->up() && (worker.has_signed || whom == Ask::all)) asked.push_back(index);
-  }
-  for (const WorkerIndex index : asked) {
-    Worker& worker = workers_[index];
-    worker.has_signed = false;
+    if (!worker.link->up() || (!worker.has_signed && whom != Ask::all)) continue;
     const JobId id = next_job_++;
-    if (const auto encoded = wire::encode(worker.link->out(), id, query); !encoded) {
-      each(fail(encoded.error()));
-      continue;
-    }
+    if (!wire::encode(worker.link->out(), id, query)) continue;
+    ++asked;
+    worker.has_signed = false;
     worker.asked.push_back(id);
-    const Clock::Steady deadline = clock_.steady() + patience;
     tasks_.emplace(id, Entry{.task = std::make_unique<Aside>(each), .deadline = deadline});
     arm(deadline);
     worker.link->flush();
   }
-  return asked.size();
+  return asked;
 }
 
 void TokenPool::schedule_pump() {

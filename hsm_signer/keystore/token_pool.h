@@ -83,7 +83,7 @@ class TokenPool final : private WorkerLink::Events {
                  std::function<void(Result<void>)> done);
   // Asks the workers of the token what they have signed in all, past the queue: those that have
   // signed since they were asked last, or every one. `each` gets one answer or error for each of
-  // these, within `patience`; the frame dies with the call. Gives how many were asked.
+  // these, later and within `patience`; the frame dies with the call. Gives how many were asked.
   enum class Ask : bool { those_that_signed, all };
   std::size_t ask_usage(TokenIndex token, Ask whom, const wire::UsageQuery& query,
                         Clock::Steady::duration patience,

@@ -199,8 +199,7 @@ class Daemon {
 
   void run(const std::string& policy_sha256, ByteView binary_sha256) {
     record_start(policy_sha256, binary_sha256);
-    for (audit::Record& event : past_.events) ledger_.event(std::move(event));
-    approvals_.load(past_.approvals, past_.approvals_void);
+    tell_past(std::exchange(past_, {}));
     signals_.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) drain();
     });
@@ -217,6 +216,11 @@ class Daemon {
   }
 
  private:
+  void tell_past(service::Past past) {
+    for (audit::Record& event : past.events) ledger_.event(std::move(event));
+    approvals_.load(past.approvals, past.approvals_void);
+  }
+
   void record_start(const std::string& policy_sha256, ByteView binary_sha256) {
     audit::Record start = audit::Record::start(instance_);
     start.software = HSM_VERSION;
@@ -317,7 +321,7 @@ class Daemon {
   transport::ClientHandler client_handler_;
   service::AuditDesk audit_;
   transport::AdminHandler admin_handler_;
-  service::Past past_;  // What is left of it once every part has its own.
+  service::Past past_;  // What is left of it once every part has its own; until run().
   std::optional<transport::Server> clients_;
   std::optional<transport::Server> admins_;
   Clock::Steady drain_until_{};

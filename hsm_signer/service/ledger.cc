@@ -44,9 +44,9 @@ void Ledger::refuse(audit::Record record) {
   look_for_space();
   const bool write = log_.low() ? probe_is_due() : tally_.takes(record.uid, clock_.steady());
   Refused refused{.uid = record.uid, .code = record.code};
-  if (!write) return tally_.count(refused.uid, refused.code, clock_.wall());
-  append(std::move(record), std::nullopt);
-  fresh_refusals_.push_back(std::move(refused));
+  if (write && append(std::move(record), std::nullopt))
+    return fresh_refusals_.push_back(std::move(refused));
+  tally_.count(refused.uid, refused.code, clock_.wall());
 }
 
 // Where not even the reserve could be written, some record has to find out that it can.
@@ -66,7 +66,7 @@ void Ledger::refuse(audit::Record record, const Error& why) {
 
 void Ledger::event(audit::Record record) { append(std::move(record), std::nullopt); }
 
-void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
+bool Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
   record.time = clock_.wall();
   if (waiting) waiting->item.time = record.time;
   counts_.see(record);
@@ -75,13 +75,14 @@ void Ledger::append(audit::Record record, std::optional<Waiting> waiting) {
     log(Level::error, "audit_append_failed", sequence.error().sentence());
     if (waiting)
       waiting->release(fail(Code::audit_unavailable, "the audit record could not be made"));
-    return;
+    return false;
   }
   if (waiting) {
     waiting->sequence = *sequence;
     fresh_.push_back(*std::move(waiting));
   }
   schedule_flush();
+  return true;
 }
 
 void Ledger::schedule_flush() {

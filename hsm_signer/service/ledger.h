@@ -85,7 +85,8 @@ class Ledger {
     std::string code;
   };
 
-  void append(audit::Record record, std::optional<Waiting> waiting);
+  // False: it will never be in the log, which is logged.
+  bool append(audit::Record record, std::optional<Waiting> waiting);
   void release(Waiting& waiting);
   void written(std::vector<Waiting> fresh);
   void durable(const Result<std::uint64_t>& up_to);

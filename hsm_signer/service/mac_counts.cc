@@ -10,17 +10,14 @@ using audit::Record;
 void MacCounts::see(const Record& record) {
   switch (record.kind) {
     case Kind::sign:
-      if (record.verdict == audit::Verdict::allow)
-        workers_[record.worker].last =
-            std::max(workers_[record.worker].last, record.worker_counter);
+      if (record.verdict == audit::Verdict::allow) tell(record.worker, record.worker_counter);
       return;
     case Kind::gap:
-      workers_[record.worker].last = std::max(workers_[record.worker].last, record.to);
+      tell(record.worker, record.to);
       return;
     case Kind::usage: {
-      Told& told = workers_[record.worker];
+      Told& told = tell(record.worker, record.worker_counter);
       told.confirmed = std::max(told.confirmed, record.worker_counter);
-      told.last = std::max(told.last, record.worker_counter);
       return;
     }
     case Kind::key:
@@ -35,6 +32,12 @@ void MacCounts::see(const Record& record) {
 
 void MacCounts::unconfirm() {
   for (auto& [worker, told] : workers_) told.confirmed = 0;
+}
+
+MacCounts::Told& MacCounts::tell(std::uint64_t worker, std::uint64_t up_to) {
+  Told& told = workers_[worker];
+  told.last = std::max(told.last, up_to);
+  return told;
 }
 
 MacCounts::Told MacCounts::told(std::uint64_t worker) const {

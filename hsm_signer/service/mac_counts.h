@@ -32,6 +32,7 @@ class MacCounts {
     std::uint64_t last = 0;       // Count with a record or a gap.
     std::uint64_t confirmed = 0;  // Count of its last usage record.
   };
+  Told& tell(std::uint64_t worker, std::uint64_t up_to);
   Told told(std::uint64_t worker) const;
 
   // Of every worker that the log knows: a usage may come from one that has long been gone.

@@ -78,7 +78,10 @@ void TokenDesk::collect(std::function<void()> done) {
 void TokenDesk::take(keystore::TokenIndex token, const Result<wire::FrameView>& frame) {
   const auto usage =
       frame ? wire::decode<wire::Usage>(*frame) : Result<wire::Usage>{fail(frame.error())};
-  if (!usage) return log_limited(Level::warning, "usage_not_told", usage.error().sentence());
+  if (!usage) {
+    tokens_[token].missed = true;
+    return log_limited(Level::warning, "usage_not_told", usage.error().sentence());
+  }
   record(token, usage->text, usage->signature);
   for (const wire::SignedUsage& ended : usage->ended) {
     const auto text = parse_usage_text(ended.text);
@@ -101,7 +104,7 @@ void TokenDesk::record(keystore::TokenIndex token, const std::string& text, Byte
 
 void TokenDesk::kept() {
   for (Token& token : tokens_) {
-    token.ask_all = false;
+    token.ask_all = std::exchange(token.missed, false);
     for (const wire::WorkerRef& worker : std::exchange(token.recorded, {}))
       token.kept.push_back(worker);
   }

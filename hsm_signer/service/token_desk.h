@@ -26,6 +26,7 @@ class TokenDesk final : public keystore::TokenPool::Watcher {
  private:
   struct Token {
     bool ask_all = true;
+    bool missed = false;  // Somebody did not say; asked again though he has not signed since.
     std::vector<wire::WorkerRef> recorded;  // Ended workers, since the last collect().
     std::vector<wire::WorkerRef> kept;      // The same, on disk.
   };

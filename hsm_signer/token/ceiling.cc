@@ -141,12 +141,14 @@ bool Ceilings::demand_officers() const {
                      [](const Entry& entry) { return entry.ceiling.officers.has_value(); });
 }
 
-Result<std::optional<Demanded>> judge(const Ceiling& ceiling, ByteView message,
-                                      std::size_t base64_limit) {
+Result<std::string> payload_of(ByteView message, std::size_t base64_limit) {
   if (message.size() > base64_limit)
     return fail(Code::too_large, "the message is longer than this token signs",
                 "the limit is " + std::to_string(base64_limit) + " bytes of base64");
-  TRY(const std::string json, venue::decode_payload_base64(as_text(message)));
+  return venue::decode_payload_base64(as_text(message));
+}
+
+Result<std::optional<Demanded>> judge(const Ceiling& ceiling, const std::string& json) {
   TRY(const venue::Payload payload, venue::Payload::parse_verbatim(json));
   const Class cls = payload.endpoint().cls;
   if (!ceiling.permits(cls))

@@ -72,10 +72,10 @@ struct Demanded {
   std::string payload;  // As venue::Payload::build_without_nonce() writes it.
 };
 
-// Whether `message` (base64 of a payload) is within the ceiling, and what it then demands besides.
-// invalid_payload: not canonical base64, not a strict payload; denied: unknown endpoint, a class
-// that the ceiling lacks; too_large.
-Result<std::optional<Demanded>> judge(const Ceiling& ceiling, ByteView message,
-                                      std::size_t base64_limit);
+// The payload in `message`, its base64. invalid_payload: not canonical base64; too_large.
+Result<std::string> payload_of(ByteView message, std::size_t base64_limit);
+// Whether a payload is within the ceiling, and what it then demands besides. invalid_payload: not a
+// strict payload; denied: unknown endpoint, a class that the ceiling lacks.
+Result<std::optional<Demanded>> judge(const Ceiling& ceiling, const std::string& json);
 
 }  // namespace hsm::token

@@ -6,7 +6,6 @@
 #include "hsm_signer/base/checkpoint_text.h"
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/token/cryptoki.h"
-#include "hsm_signer/venue/payload.h"
 #include "hsm_signer/wire/blob.h"
 
 namespace hsm::token {
@@ -167,7 +166,8 @@ Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) 
   const KeyRef key{{request.label, request.cka_id}, request.key_check};
   TRY_VOID(check_object_name(key.object));
   const Ceiling& ceiling = host_.ceilings.of(request.label);
-  TRY(const auto demanded, judge(ceiling, request.message, host_.info.payload_limit));
+  TRY(const std::string payload, payload_of(request.message, host_.info.payload_limit));
+  TRY(const auto demanded, judge(ceiling, payload));
   TRY_VOID(is_ceiling_of(request.label, ceiling, request.production));
   TRY_VOID(is_fit_for(ceiling));
   TRY(const auto approved, stated(request, ceiling, demanded));
@@ -177,7 +177,6 @@ Result<wire::MacAnswer> Dispatcher::judged_mac(const wire::MacRequest& request) 
   TRY_VOID(host_.rates.take(label.name, ceiling.rate, host_.clock.steady()));
   TRY_VOID(canary(key));
   TRY_VOID(spend(approved, request.label));
-  TRY(const std::string payload, venue::decode_payload_base64(as_text(request.message)));
   TRY(const Mac mac, host_.vault.mac(key, request.message));
   ledger_.record(request.label, sha256(as_bytes(payload)));
   return wire::MacAnswer{mac, ledger_.worker_id(), ledger_.counter(), ledger_.digest()};

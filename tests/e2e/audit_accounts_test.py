@@ -10,7 +10,6 @@ import sys
 import threading
 import unittest
 
-import wire
 from ceiling_test import mac_fields, payload
 from harness import Directory, program, wait_until
 
@@ -95,20 +94,12 @@ class Accounts(unittest.TestCase):
         self.at.sign("desk", BALANCES)
         (version,) = self.at.json("key", "list")["keys"]
         self.kill_signer()
-        connections = []
-
-        def greeted():
-            try:
-                connections.append(wire.Peer(self.at.token_socket))
-                return True
-            except (OSError, wire.Closed, AssertionError):
-                return False
-        wait_until(greeted, what="a worker accepts")
+        peer = self.at.worker()
         for nonce in (1, 2, 3):
-            answer = connections[0].ask("mac", mac_fields(payload('{"request":"/v1/balances","nonce":%d}' % nonce),
+            answer = peer.ask("mac", mac_fields(payload('{"request":"/v1/balances","nonce":%d}' % nonce),
                                                           label=b"desk.v1", cka_id=version["cka_id"]))
             self.assertNotIn("code", answer)
-        connections[0].socket.close()
+        peer.socket.close()
         wait_until(lambda: len([name for name in os.listdir(self.token_state()) if name.startswith("ended-")]) >= 2,
                    what="both workers have said their last words")
         self.at.ctl("up")

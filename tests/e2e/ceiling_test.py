@@ -42,17 +42,9 @@ class Ceiling(EndToEnd):
     def peer(self):
         """A connection to a worker, in place of the last one: a worker serves one and ends, the next one starts."""
         self.doCleanups()
-        connections = []
-
-        def greeted():
-            try:
-                connections.append(wire.Peer(self.at.token_socket))
-                return True
-            except (OSError, wire.Closed, AssertionError):
-                return False
-        wait_until(greeted, what="a worker accepts")
-        self.addCleanup(connections[0].socket.close)
-        return connections[0]
+        peer = self.at.worker()
+        self.addCleanup(peer.socket.close)
+        return peer
 
     def mac(self, message, **more):
         return self.peer().ask("mac", mac_fields(message, cka_id=self.cka_id, **more))

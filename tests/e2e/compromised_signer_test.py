@@ -108,17 +108,9 @@ class CompromisedSigner(EndToEnd):
             os.kill(pid, signal.SIGKILL)
 
     def peer(self):
-        connections = []
-
-        def greeted():
-            try:
-                connections.append(wire.Peer(self.at.token_socket))
-                return True
-            except (OSError, wire.Closed, AssertionError):
-                return False
-        wait_until(greeted, what="a worker accepts")
-        self.addCleanup(connections[0].socket.close)
-        return connections[0]
+        peer = self.at.worker()
+        self.addCleanup(peer.socket.close)
+        return peer
 
     def fields(self, members, bundle, key="funds", nonce=7):
         asked = mac_fields(signed_payload(members, nonce), kcv=KCV, label=key.encode() + b".v1", cka_id=self.ids[key])

@@ -13,6 +13,8 @@ import tempfile
 import time
 import unittest
 
+import wire
+
 BIN = os.environ["HSM_SIGNER_BIN"]
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"  # On every architecture: Debian keeps a link to the library there.
 SECRET = "1234abcd"
@@ -190,6 +192,19 @@ class Directory:
             return len(seen) > 5 and seen[-1] and all(workers == seen[-1] for workers in seen[-5:])
         wait_until(settled, what="the workers stay the same")
         return seen[-1]
+
+    def worker(self):
+        """A connection to a signing worker, in the place of a signer: once one accepts, since each serves one and ends."""
+        connections = []
+
+        def greeted():
+            try:
+                connections.append(wire.Peer(self.token_socket))
+                return True
+            except (OSError, wire.Closed, AssertionError):
+                return False
+        wait_until(greeted, what="a worker accepts")
+        return connections[0]
 
     def verify_audit(self):
         # A log is sealed within a second of its first record, and does not verify before.

@@ -153,7 +153,9 @@ class Connection {
     demand(vault_.last() && mac->mac == *vault_.last(), "the MAC is the vault's");
     // Nobody here is an officer, so what needs them is refused whatever comes along; a statement
     // where none is demanded is not looked at.
-    const auto wanted = judge(ceilings_.of(request->label), request->message, kPayloadLimit);
+    const auto payload = payload_of(request->message, kPayloadLimit);
+    demand(payload.has_value(), "what is signed is a payload");
+    const auto wanted = judge(ceilings_.of(request->label), *payload);
     demand(wanted && !wanted->has_value(), "of statements nobody has signed none is taken");
     demand(mac->worker_id == kWorkerId && mac->counter == vault_.count() &&
                mac->digest == vault_.digest(),

@@ -1,6 +1,5 @@
 #include "hsm_signer/service/anchor_desk.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -8,6 +7,7 @@
 #include "hsm_signer/audit/merkle.h"
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/audit/faulty_disk.h"
 #include "tests/unit/audit/sample.h"
@@ -44,12 +44,7 @@ class AnchorDeskTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 4000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void run_until_remembered(std::size_t count) {
     run_until([&] { return remembered_.size() == count; });

@@ -1,11 +1,11 @@
 #include "hsm_signer/service/ledger.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <cerrno>
 #include <fstream>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::service {
@@ -114,11 +114,7 @@ class LedgerTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    for (int i = 0; i < 1000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{2});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
 
   TempDir dir_;
@@ -244,6 +240,14 @@ TEST_F(LedgerTest, CountsTheRefusalsThatCouldNotBeWrittenAndTellsThemAfterwards)
   ledger_.tell_refusals();
   EXPECT_EQ(log_->size(), 2U);
   EXPECT_EQ(refused_in_log(), 31U);
+}
+
+TEST_F(LedgerTest, CountsARefusalWhoseRecordCannotBeMade) {
+  audit::Record without_sentence = audit::Record::sign(1000, 1000, 42);
+  without_sentence.code = "denied";
+  ledger_.refuse(std::move(without_sentence));
+  ledger_.tell_refusals();
+  EXPECT_EQ(refused_in_log(), 1U);
 }
 
 TEST_F(LedgerTest, KeepsCountsThatCouldNotBeTold) {

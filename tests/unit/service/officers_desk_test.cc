@@ -2,13 +2,13 @@
 
 #include <sys/stat.h>
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <fstream>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_officers.h"
 
@@ -59,12 +59,7 @@ class OfficersDeskTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(5ms);
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   Result<OfficersDesk::Stated> administer(const std::string& bundle,
                                           const Statement& expected = destruction(),

@@ -1,12 +1,12 @@
 // A panic from its frame to its answer, with a worker that this test plays by hand.
 #include "hsm_signer/service/panic.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::service {
@@ -57,12 +57,7 @@ class PanicTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void turn() {
     io_.restart();

@@ -3,13 +3,13 @@
 
 #include <gmock/gmock.h>
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <fstream>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_officers.h"
 
@@ -47,12 +47,7 @@ class GateTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{2});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   std::vector<state::Note> notes(std::string_view kind) {
     std::optional<std::vector<state::Note>> found;

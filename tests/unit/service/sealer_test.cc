@@ -1,11 +1,11 @@
 #include "hsm_signer/service/sealer.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/audit/sample.h"
 
@@ -27,12 +27,7 @@ class SealerTest : public ::testing::Test {
 
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void turn() {
     io_.restart();

@@ -2,7 +2,6 @@
 // one frame at a time.
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/full_disk.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 
 namespace hsm::service {
@@ -108,12 +108,7 @@ class SignerTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void turn() {
     io_.restart();

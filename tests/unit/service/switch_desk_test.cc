@@ -1,7 +1,6 @@
 // Switches on their way between administrators, memory, state and log.
 #include "hsm_signer/service/switch_desk.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include "tests/support/error_is.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/full_disk.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_officers.h"
 
@@ -82,12 +82,7 @@ class SwitchDeskTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(milliseconds{2});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void turn() {
     io_.restart();

@@ -1,11 +1,11 @@
 #include "hsm_signer/service/token_desk.h"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <sstream>
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/audit/sample.h"
 
@@ -42,12 +42,7 @@ class TokenDeskTest : public ::testing::Test {
   }
   template <class Done>
   void run_until(Done done) {
-    const auto other_threads_may_post = boost::asio::make_work_guard(io_);
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void connect() {
     pool_.start();
@@ -178,6 +173,25 @@ TEST_F(TokenDeskTest, LastWordsAreForgottenOnceTheyAreOnDisk) {
   run_until([this] { return pool_.unfinished() == 0; });
   collect();
   EXPECT_THAT(asked_to_forget(), ElementsAre(99U));
+}
+
+TEST_F(TokenDeskTest, AsksAgainWhoDidNotSay) {
+  connect();
+  collect();
+  answer(0);
+  desk_.kept();
+  submit_mac();
+  worker_.answer_mac(worker_.last_id(), 0x11);
+  run_until([this] { return pool_.unfinished() == 0; });
+  collect();
+  worker_.send(static_cast<wire::Type>(0x7f), worker_.last_id(),
+               wire::Failure{.code = "token_unavailable", .sentence = "busy", .approval = {}});
+  run_until([this] { return collected_; });
+  desk_.kept();
+  collect();
+  ASSERT_FALSE(collected_) << "one MAC is confirmed by nobody";
+  answer(1);
+  EXPECT_THAT(written(Kind::usage), SizeIs(1));
 }
 
 TEST_F(TokenDeskTest, GoesOnWithoutAWorkerThatIsLostOrTalksNonsense) {

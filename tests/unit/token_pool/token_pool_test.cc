@@ -4,6 +4,7 @@
 
 #include "tests/support/error_is.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/run_until.h"
 
 namespace hsm::keystore {
 namespace {
@@ -51,11 +52,7 @@ class TokenPoolTest : public ::testing::Test {
   // Runs the loop until `done` holds; the deadline is for a broken test only.
   template <class Done>
   void run_until(Done done) {
-    for (int i = 0; i < 2000 && !done(); ++i) {
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds{5});
-    }
-    ASSERT_TRUE(done());
+    test::run_until(io_, done);
   }
   void connect(std::uint32_t depth = 4) {
     pool_.start();
