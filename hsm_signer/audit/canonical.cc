@@ -1,7 +1,5 @@
 #include "hsm_signer/audit/canonical.h"
 
-#include <cstring>
-
 namespace hsm::audit {
 namespace {
 
@@ -52,26 +50,13 @@ void Writer::fields(std::string_view member, const std::vector<Field>& list) {
   out_.push_back('}');
 }
 
-bool Reader::name(std::string_view member) {
-  if (!fine()) return false;
-  const std::size_t size = member.size() + 4;  // {"member":
-  const char* got = line_.data() + at_;
-  const bool same = line_.size() - at_ >= size && got[0] == (at_ == 0 ? '{' : ',') &&
-                    got[1] == '"' && std::memcmp(got + 2, member.data(), member.size()) == 0 &&
-                    got[size - 2] == '"' && got[size - 1] == ':';
-  if (!same) refuse(member);
-  at_ += same ? size : 0;
-  return same;
-}
-
 bool Reader::skip(char c) {
   if (!fine() || at_ >= line_.size() || line_[at_] != c) return false;
   ++at_;
   return true;
 }
 
-bool Reader::number_text(std::string_view member, std::uint64_t& value) {
-  if (!name(member)) return false;
+bool Reader::digits(std::string_view member, std::uint64_t& value) {
   const char* begin = line_.data() + at_;
   const auto [end, error] = std::from_chars(begin, line_.data() + line_.size(), value);
   const bool canonical = error == std::errc{} && (*begin != '0' || end == begin + 1);
@@ -80,25 +65,12 @@ bool Reader::number_text(std::string_view member, std::uint64_t& value) {
   return canonical;
 }
 
-void Reader::text(std::string_view member, std::string& value, Form form) {
-  if (!name(member)) return;
-  const bool read = read_json_string(line_, at_, value);
-  if (!read || (form != nullptr && !form(value))) refuse(member);
-}
-
-void Reader::time(std::string_view member, Clock::Wall& value) {
-  std::string got;
-  text(member, got);
-  if (!fine()) return;
-  const Result<Clock::Wall> time = parse_rfc3339(got);
-  if (!time) return refuse(member);
-  value = *time;
-}
-
-void Reader::hex64(std::string_view member, std::uint64_t& value) {
-  std::string got;
-  text(member, got);
-  if (fine() && !parse_hex64(got, value)) refuse(member);
+bool Reader::time_behind_name(Clock::Wall& value) {
+  const auto got = read_plain_string(line_, at_);
+  if (!got) return false;
+  const Result<Clock::Wall> time = parse_rfc3339(*got);
+  if (time) value = *time;
+  return time.has_value();
 }
 
 void Reader::fields(std::string_view member, std::vector<Field>& list) {

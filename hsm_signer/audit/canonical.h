@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <concepts>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,20 +83,31 @@ class Reader {
     check(member, got == value);
   }
   template <std::integral T>
-  void number(std::string_view member, T& value) {
+  [[gnu::always_inline]] void number(std::string_view member, T& value) {
     std::uint64_t got = 0;
-    if (!number_text(member, got)) return;
+    if (!name(member) || !digits(member, got)) return;
     if (!std::in_range<T>(got)) return refuse(member);
     value = static_cast<T>(got);
   }
-  void text(std::string_view member, std::string& value, Form form = nullptr);
-  void time(std::string_view member, Clock::Wall& value);
-  void hex64(std::string_view member, std::uint64_t& value);
+  [[gnu::always_inline]] void text(std::string_view member, std::string& value,
+                                   Form form = nullptr) {
+    if (!name(member)) return;
+    const bool read = read_json_string(line_, at_, value);
+    if (!read || (form != nullptr && !form(value))) refuse(member);
+  }
+  [[gnu::always_inline]] void time(std::string_view member, Clock::Wall& value) {
+    if (name(member) && !time_behind_name(value)) refuse(member);
+  }
+  [[gnu::always_inline]] void hex64(std::string_view member, std::uint64_t& value) {
+    if (!name(member)) return;
+    const auto got = read_plain_string(line_, at_);
+    if (!got || !parse_hex64(*got, value)) refuse(member);
+  }
   template <class Table, class E>
-  void choice(std::string_view member, E& value, const Table& table) {
-    std::string got;
-    text(member, got);
-    const auto known = from_spelling(table, got);
+  [[gnu::always_inline]] void choice(std::string_view member, E& value, const Table& table) {
+    if (!name(member)) return;
+    const auto got = read_plain_string(line_, at_);
+    const auto known = got ? from_spelling(table, *got) : std::nullopt;
     if (!known) return refuse(member);
     value = *known;
   }
@@ -113,8 +125,20 @@ class Reader {
   std::size_t column() const { return at_ + 1; }
 
  private:
-  bool name(std::string_view member);
-  bool number_text(std::string_view member, std::uint64_t& value);
+  // A line is mostly names: inlined, each is compared as a constant.
+  [[gnu::always_inline]] bool name(std::string_view member) {
+    if (!fine()) return false;
+    const std::size_t size = member.size() + 4;  // {"member":
+    const char* got = line_.data() + at_;
+    const bool same = line_.size() - at_ >= size && got[0] == (at_ == 0 ? '{' : ',') &&
+                      got[1] == '"' && std::memcmp(got + 2, member.data(), member.size()) == 0 &&
+                      got[size - 2] == '"' && got[size - 1] == ':';
+    if (!same) refuse(member);
+    at_ += same ? size : 0;
+    return same;
+  }
+  bool digits(std::string_view member, std::uint64_t& value);
+  bool time_behind_name(Clock::Wall& value);
   bool skip(char c);
   void refuse(std::string_view member) {
     if (refused_.empty()) refused_ = member;

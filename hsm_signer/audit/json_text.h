@@ -20,7 +20,10 @@ constexpr bool is_control(std::uint32_t code) {
 // Appends "…" with its quotes. False, and `out` in part written, where `text` is not UTF-8.
 bool append_json_string(std::string_view text, std::string& out);
 
-// Reads "…" at `at`, which moves behind it. Takes only what append_json_string() writes.
+// Reads "…" at `at`, which moves behind it, where it holds plain ASCII and no escape; else nothing,
+// and `at` stays.
+std::optional<std::string_view> read_plain_string(std::string_view line, std::size_t& at);
+// Reads any "…" at `at`, which moves behind it. Takes only what append_json_string() writes.
 bool read_json_string(std::string_view line, std::size_t& at, std::string& value);
 
 }  // namespace hsm::audit

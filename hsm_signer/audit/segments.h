@@ -31,7 +31,7 @@ Result<std::vector<std::string>> list_segments(const std::string& directory);
 
 struct LogLine {
   std::string_view text;     // Without its newline; valid until the reader's next call.
-  std::string_view file;     // "audit-000001.jsonl"; valid until the same.
+  std::string_view file;     // "audit-000001.jsonl"; valid as long as the reader, to look_again().
   std::uint64_t line = 0;    // In that file, from 1.
   std::uint64_t seq = 0;     // Of all lines before and this one: what its record has to say.
   std::uint64_t offset = 0;  // In that file, behind this line and its newline.

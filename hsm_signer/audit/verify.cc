@@ -12,6 +12,7 @@
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/records_ahead.h"
 #include "hsm_signer/audit/seals.h"
 #include "hsm_signer/audit/segments.h"
 #include "hsm_signer/audit/worker_accounts.h"
@@ -64,7 +65,7 @@ class Verifier {
         return {};
       }
       if (!*line) break;
-      judge((*line)->text);
+      judge(**line);
       TRY_VOID(compare_seals());
     }
     if (lines_.rest() == 0) return {};
@@ -74,15 +75,14 @@ class Verifier {
     return {};
   }
 
-  void judge(std::string_view line) {
-    tree_.append(leaf_hash(line));
-    if (const auto read = parse_line(line, record_); !read)
-      return in_log(Severity::failure, read.error().sentence());
-    if (record_.seq != tree_.size()) {
-      in_log(Severity::failure, "sequence " + std::to_string(record_.seq) + " where " +
+  void judge(const RecordsAhead::Read& read) {
+    tree_.append(read.leaf);
+    if (!read.parsed) return in_log(Severity::failure, read.parsed.error().sentence());
+    if (read.record.seq != tree_.size()) {
+      in_log(Severity::failure, "sequence " + std::to_string(read.record.seq) + " where " +
                                     std::to_string(tree_.size()) + " belongs");
     }
-    judge(record_);
+    judge(read.record);
   }
 
   void judge(const Record& record) {
@@ -233,7 +233,7 @@ class Verifier {
                              .sentence = std::move(sentence)});
   }
 
-  SegmentReader lines_;
+  RecordsAhead lines_;
   std::string sealed_file_ = segment_name(1);  // Where the last checkpoint that verifies ends.
   std::uint64_t sealed_line_ = 0;
   std::uint64_t sealed_before_ = 0;  // By the checkpoint before that.
@@ -244,7 +244,6 @@ class Verifier {
   const WithoutSeal without_seal_;
   Tree tree_;
   Verified out_;
-  Record record_;  // Of the line that is judged.
   WorkerAccounts workers_;
   std::unordered_map<std::string, Uint128> nonces_;
 };

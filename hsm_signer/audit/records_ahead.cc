@@ -1,0 +1,84 @@
+#include "hsm_signer/audit/records_ahead.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <thread>
+#include <utility>
+
+#include "hsm_signer/audit/merkle.h"
+
+namespace hsm::audit {
+namespace {
+
+// Long beside what it costs to wake a thread; the blocks under way lie in the cores' own caches.
+constexpr std::size_t kBlockBytes = 128U << 10U;
+
+std::size_t cores() { return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8); }
+
+}  // namespace
+
+RecordsAhead::RecordsAhead(SegmentReader lines) : lines_{std::move(lines)}, threads_{cores()} {
+  blocks_.emplace_back();
+  read_ahead();
+}
+
+void RecordsAhead::parse(Block& block) {
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < block.places.size(); ++i) {
+    const std::size_t end = block.places[i].end;
+    const auto line = std::string_view{block.text}.substr(begin, end - begin);
+    block.reads[i].leaf = leaf_hash(line);
+    block.reads[i].parsed = parse_line(line, block.reads[i].record);
+    begin = end;
+  }
+}
+
+void RecordsAhead::fill(Block& block) {
+  block.text.clear();
+  block.places.clear();
+  while (block.text.size() < kBlockBytes && !end_) {
+    const auto line = lines_.next();
+    if (!line) {
+      end_ = fail(line.error());
+    } else if (!*line) {
+      end_ = Result<void>{};
+    } else {
+      block.text.append((*line)->text);
+      block.places.push_back({block.text.size(), (*line)->file, (*line)->line});
+    }
+  }
+  if (block.reads.size() < block.places.size()) block.reads.resize(block.places.size());
+}
+
+void RecordsAhead::read_ahead() {
+  while (!end_ && blocks_.size() <= cores()) {
+    Block& block = blocks_.emplace_back(std::move(spare_));  // Where it stays until it is done.
+    spare_ = {};
+    fill(block);
+    std::packaged_task<void()> work{[&block] { parse(block); }};
+    block.done = work.get_future();
+    boost::asio::post(threads_, std::move(work));
+  }
+}
+
+Result<const RecordsAhead::Read*> RecordsAhead::next() {
+  while (given_ == blocks_.front().places.size()) {
+    if (blocks_.size() == 1) {
+      file_ = lines_.file();
+      line_ = lines_.line();
+      if (!*end_) return fail(end_->error());
+      return nullptr;
+    }
+    spare_ = std::move(blocks_.front());
+    blocks_.pop_front();
+    given_ = 0;
+    read_ahead();
+    blocks_.front().done.get();
+  }
+  const Block& block = blocks_.front();
+  file_ = block.places[given_].file;
+  line_ = block.places[given_].line;
+  return &block.reads[given_++];
+}
+
+}  // namespace hsm::audit
