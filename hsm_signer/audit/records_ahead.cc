@@ -11,13 +11,13 @@ namespace hsm::audit {
 namespace {
 
 // Long beside what it costs to wake a thread; the blocks under way lie in the cores' own caches.
-constexpr std::size_t kBlockBytes = 128U << 10U;
+constexpr std::size_t kBlockBytes = 256U << 10U;
 
 std::size_t cores() { return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8); }
 
 }  // namespace
 
-RecordsAhead::RecordsAhead(SegmentReader lines) : lines_{std::move(lines)}, threads_{cores()} {
+RecordsAhead::RecordsAhead(SegmentReader lines) : lines_{std::move(lines)} {
   blocks_.emplace_back();
   read_ahead();
 }
@@ -57,7 +57,12 @@ void RecordsAhead::read_ahead() {
     fill(block);
     std::packaged_task<void()> work{[&block] { parse(block); }};
     block.done = work.get_future();
-    boost::asio::post(threads_, std::move(work));
+    if (end_ && !threads_) {  // All of it in one block: no work for others.
+      work();
+    } else {
+      if (!threads_) threads_.emplace(cores());
+      boost::asio::post(*threads_, std::move(work));
+    }
   }
 }
 

@@ -64,7 +64,7 @@ class RecordsAhead {
   std::size_t given_ = 0;            // Of the first block's lines.
   std::string_view file_;
   std::uint64_t line_ = 0;
-  boost::asio::thread_pool threads_;  // Last: they use what is above.
+  std::optional<boost::asio::thread_pool> threads_;  // Last: they use what is above.
 };
 
 }  // namespace hsm::audit
