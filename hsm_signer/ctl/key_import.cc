@@ -28,7 +28,6 @@ Result<wire::RegisterKey> registration(const ImportOptions& options, const Token
   if (!from_spelling(kScopes, options.scope))
     return fail(Code::usage, "--scope takes account or master");
   TRY(const nonce::Form form, nonce::form_from_name(options.nonce));
-  TRY_VOID(nonce::form_is_built(form));
   wire::RegisterKey ask;
   ask.key = options.name;
   ask.token = token.name.value;

@@ -54,15 +54,7 @@ Result<Form> form_from_name(std::string_view text) {
     if (known.name == text) return known.form;
   }
   return fail(Code::usage, "unknown nonce form",
-              "use signer-ms, signer-us, caller-s, caller-ms, caller-us or caller-ns");
-}
-
-Result<void> form_is_built(Form form) {
-  // Time-based keys reject what lies 30 s off the exchange's clock, whose skew nobody tells us yet.
-  if (form == Form::signer_s)
-    return fail(Code::usage, "nonce form not supported yet",
-                "signer-s (time-based keys); use caller-s for such a key");
-  return {};
+              "use signer-ms, signer-us, signer-s, caller-s, caller-ms, caller-us or caller-ns");
 }
 
 Result<Value> Value::parse(std::string_view text) {
@@ -83,7 +75,7 @@ Result<Value> Value::parse(std::string_view text) {
   return Value{units};
 }
 
-std::string Value::text() const {
+std::string Value::text(std::size_t fraction_digits) const {
   std::array<char, 48> digits;  // 2^128 has 39 digits.
   char* const end = digits.data() + digits.size();
   char* at = end;
@@ -94,11 +86,11 @@ std::string Value::text() const {
   } while (rest != 0);
   std::string out{at, end};
   auto fraction = static_cast<std::uint64_t>(units % kScale);
-  if (fraction == 0) return out;
+  if (fraction == 0 && fraction_digits == 0) return out;
   std::string tail(kFractionDigits, '0');
   for (std::size_t i = kFractionDigits; i-- > 0; fraction /= 10)
     tail[i] = static_cast<char>('0' + static_cast<int>(fraction % 10));
-  tail.resize(tail.find_last_not_of('0') + 1);
+  tail.resize(std::max(tail.find_last_not_of('0') + 1, fraction_digits));
   return out.append(1, '.').append(tail);
 }
 

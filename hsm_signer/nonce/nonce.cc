@@ -20,6 +20,12 @@ Value span(std::chrono::milliseconds length, Form form) {
   return in_unit(static_cast<Uint128>(std::chrono::nanoseconds{length}.count()), form);
 }
 
+// Between two nonces that the signer draws, in Value::units.
+Uint128 step_of(Form form) {
+  constexpr Uint128 kMicrosecond = 1'000;
+  return form == Form::signer_s ? kMicrosecond : Value::kScale;
+}
+
 // "; it looks like caller-ns": which unit would make the number a time within a factor of two of
 // now.
 std::string guess_unit(Value value, Uint128 now_ns, Form form) {
@@ -44,7 +50,6 @@ Book::Book(Now start, Bounds bounds) : bounds_{bounds}, anchor_{start} {}
 void Book::trust_clock(Now now) { anchor_ = now; }
 
 Result<MarkIndex> Book::open(const ApiKeyId& id, Form form) {
-  TRY_VOID(form_is_built(form));
   if (const auto found = by_id_.find(id); found != by_id_.end()) {
     const Form known = marks_[found->second].form;
     if (known == form) return found->second;
@@ -60,14 +65,45 @@ Result<MarkIndex> Book::open(const ApiKeyId& id, Form form) {
 
 // A clock that jumped a year ahead would burn a year of nonces into the mark, and no later
 // correction could take that back: the exchange remembers.
-Result<void> Book::check_clock(Now now) const {
+Result<void> Book::check_clock(Now now, std::chrono::seconds believed) const {
   const auto expected = anchor_.wall + (now.steady - anchor_.steady);
-  if (now.wall - expected <= bounds_.forward_step) return {};
+  if (now.wall - expected <= believed) return {};
   const auto ahead = std::chrono::duration_cast<std::chrono::seconds>(now.wall - expected);
   return fail(Code::clock_skew, "the system clock was set forward",
               std::to_string(ahead.count()) + " s since the start, at most " +
-                  std::to_string(bounds_.forward_step.count()) +
+                  std::to_string(believed.count()) +
                   " s are believed; set it right, or restart if it is right now");
+}
+
+// Refused here, and the mark stays: sent, the nonce would be refused by the exchange.
+Result<void> Book::check_time_based(Value next, Now now) const {
+  using std::chrono::duration_cast;
+  using std::chrono::nanoseconds;
+  using std::chrono::seconds;
+  const std::optional<nanoseconds> ahead = exchange_.ahead(now);
+  if (!ahead) TRY_VOID(check_clock(now, bounds_.time_based));
+  const nanoseconds exchange = now.wall.time_since_epoch() + ahead.value_or(nanoseconds{0});
+  constexpr Uint128 kMostNanoseconds = INT64_MAX;  // The year 2262; a mark may be anywhere.
+  const nanoseconds off{static_cast<std::int64_t>(std::min(next.units, kMostNanoseconds)) -
+                        exchange.count()};
+  if (std::chrono::abs(off) <= bounds_.time_based) return {};
+  const auto in_words = [](nanoseconds length) {
+    const std::int64_t count = duration_cast<seconds>(length).count();
+    return std::to_string(std::abs(count)) + " s " + (count < 0 ? "behind" : "ahead of");
+  };
+  if (ahead && std::chrono::abs(*ahead) > bounds_.time_based)
+    return fail(Code::clock_skew, "the clock is too far from the exchange's for time-based nonces",
+                "it is " + in_words(-*ahead) + " the exchange's; set it right");
+  Error error{.code = Code::clock_skew,
+              .what = "the next nonce of this time-based key is too far from the exchange's clock",
+              .detail = "it is " + in_words(off) + " that, at most " +
+                        std::to_string(bounds_.time_based.count()) +
+                        " s are used; the clock was set back: wait, or set it right"};
+  if (off > nanoseconds{0})
+    error.retry_after_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(
+        duration_cast<std::chrono::milliseconds>(off - bounds_.time_based).count() + 1,
+        UINT32_MAX));
+  return fail(std::move(error));
 }
 
 Outcome Book::take(Mark& mark, Value value, Value block_end) {
@@ -94,13 +130,16 @@ Result<Outcome> Book::draw(MarkIndex index, Now now) {
 
 Result<Outcome> Book::overtake(MarkIndex index, Now now) {
   Mark& mark = marks_[index];
-  TRY_VOID(check_clock(now));
-  const Uint128 clock = in_unit(nanoseconds(now.wall), mark.form).units / Value::kScale;
-  const Value next = Value::whole(std::max(clock, mark.last_used.units / Value::kScale + 1));
+  TRY_VOID(check_clock(now, bounds_.forward_step));
+  const Uint128 step = step_of(mark.form);
+  const Uint128 clock = in_unit(nanoseconds(now.wall), mark.form).units / step;
+  const Value next{std::max(clock, mark.last_used.units / step + 1) * step};
+  if (mark.form == Form::signer_s) TRY_VOID(check_time_based(next, now));
   if (next > kMost) return fail(Code::nonce_conflict, "the nonces of this API key are used up");
   const Value block_end{next.units + span(bounds_.signer_block, mark.form).units};
   Outcome outcome = take(mark, next, std::min(block_end, kMost));
-  if (auto* drawn = std::get_if<Drawn>(&outcome)) drawn->text = drawn->value.text();
+  if (auto* drawn = std::get_if<Drawn>(&outcome))
+    drawn->text = drawn->value.text(mark.form == Form::signer_s ? kDrawnFractionDigits : 0);
   return outcome;
 }
 
@@ -113,7 +152,7 @@ Result<Outcome> Book::admit(MarkIndex index, std::string_view text, Now now) {
   if (mark.form != Form::caller_s && text.find('.') != std::string_view::npos)
     return fail(Code::invalid_payload, "only nonces in seconds may have a fraction",
                 std::string{"this key is "}.append(name(mark.form)));
-  TRY_VOID(check_clock(now));
+  TRY_VOID(check_clock(now, bounds_.forward_step));
   const Uint128 clock = nanoseconds(now.wall);
   const auto ahead = static_cast<Uint128>(std::chrono::nanoseconds{bounds_.caller_ahead}.count());
   const Value limit = in_unit(clock + ahead, mark.form);

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,16 +22,10 @@
 #include "hsm_signer/base/ids.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/result.h"
+#include "hsm_signer/nonce/exchange_clock.h"
 #include "hsm_signer/nonce/form.h"
 
 namespace hsm::nonce {
-
-// Both clocks read at the same moment.
-struct Now {
-  Clock::Wall wall;
-  Clock::Steady steady;
-};
-inline Now now_of(const Clock& clock) { return {clock.wall(), clock.awake_or_not()}; }
 
 // What durable state answers to reserve(api key id, at_least_last): it raises its mark to `last` =
 // max(mark before, at_least_last) and gives `first` = mark before + the smallest step (1 in
@@ -79,6 +74,9 @@ struct Bounds {
   // CLOCK_BOOTTIME is slewed like CLOCK_REALTIME and goes on in suspend (clock_gettime(2)), so they
   // part by steps only.
   std::chrono::seconds forward_step{3600};
+  // signer-s: how far a nonce may be from the exchange's clock, which takes 30 s. Where nobody said
+  // what that shows, it is also how far the wall clock may run ahead.
+  std::chrono::seconds time_based{25};
   // signer-*: how far ahead of max(clock, mark) a block reaches. Every number lost by a crash is
   // one of these.
   std::chrono::milliseconds signer_block{2000};
@@ -94,12 +92,13 @@ class Book {
   // passed.
   explicit Book(Now start, Bounds bounds = {});
 
-  // The mark of an API key id, made at its first mention. Refused: signer-s ("not supported yet"),
-  // and an id that is already here with another form.
+  // The mark of an API key id, made at its first mention. Refused: an id that is already here with
+  // another form.
   Result<MarkIndex> open(const ApiKeyId& id, Form form);
 
-  // signer-* marks: the next nonce, max(clock, last + 1). clock_skew after a step forward beyond
-  // the bound.
+  // signer-* marks: the next nonce, max(clock, last + 1); signer-s in microseconds, written as
+  // seconds. clock_skew after a step forward beyond the bound; on signer-s also where the exchange
+  // would refuse the nonce as too far from its time.
   Result<Outcome> draw(MarkIndex mark, Now now);
   // Any mark: a nonce above all that were given out or admitted, for a request that is nobody's but
   // the administrator's. On a caller-* mark the next that a caller brings must be higher.
@@ -124,6 +123,11 @@ class Book {
 
   // An operator has looked at the clock and believes it: later steps are measured from here.
   void trust_clock(Now now);
+  // As ExchangeClock's.
+  Result<void> exchange_said(Clock::Wall time, Now now) { return exchange_.said(time, now); }
+  std::optional<std::chrono::nanoseconds> exchange_ahead(Now now) const {
+    return exchange_.ahead(now);
+  }
 
   std::size_t size() const { return marks_.size(); }
   const ApiKeyId& api_key_id(MarkIndex mark) const { return marks_[mark].id; }
@@ -142,11 +146,13 @@ class Book {
     bool asked = false;
   };
 
-  Result<void> check_clock(Now now) const;
+  Result<void> check_clock(Now now, std::chrono::seconds believed) const;
+  Result<void> check_time_based(Value next, Now now) const;
   Outcome take(Mark& mark, Value value, Value block_end);
 
   Bounds bounds_;
   Now anchor_;
+  ExchangeClock exchange_;
   std::vector<Mark> marks_;
   std::unordered_map<ApiKeyId, MarkIndex> by_id_;
 };

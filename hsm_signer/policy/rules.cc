@@ -19,10 +19,10 @@ constexpr std::string_view kNotYet = "not supported yet";
 
 // Rule types of the documented format that nothing judges yet. Ignoring one would allow what its
 // author meant to forbid, so each is refused by name.
-constexpr std::array<std::string_view, 2> kRuleKeysNotYet{"ws_login", "push_skew"};
+constexpr std::array<std::string_view, 1> kRuleKeysNotYet{"ws_login"};
 constexpr std::array<std::string_view, 3> kClientKeysNotYet{"unit", "units", "exe"};
 // Entries of `allow` that are permissions of their own, not endpoints.
-constexpr std::array<std::string_view, 2> kEntriesNotYet{"ws-login", "push-skew"};
+constexpr std::array<std::string_view, 1> kEntriesNotYet{"ws-login"};
 
 template <class List>
 bool contains(const List& list, std::string_view text) {
@@ -190,6 +190,7 @@ class Loader {
     TRY(client.uid, read_uid(table, resolver_));
     TRY(client.gid, read_gid(table, resolver_));
     TRY(client.push_reference, table.boolean_or("push_reference", false));
+    TRY(client.push_skew, table.boolean_or("push_skew", false));
     TRY(client.officer, table.text_or("officer", ""));
     if (table.has("officer") && !is_name(client.officer))
       return table.refuse("officer", "must be an officer's name, as allowed_officers has it");

@@ -73,6 +73,7 @@ struct Client {
   uid_t uid = kOverflowUid;
   std::optional<gid_t> gid;
   bool push_reference = false;  // May say what a market is worth.
+  bool push_skew = false;       // May say what the exchange's clock shows.
   std::string officer;          // Who is behind it and never counts for it; empty: nobody said.
   std::vector<std::uint32_t> rules;  // Indices into Rules::rules(), in file order.
 };

@@ -1,11 +1,16 @@
 #include "hsm_signer/service/nonce_desk.h"
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "hsm_signer/base/log.h"
 
 namespace hsm::service {
 namespace {
+
+// Time-based nonces are refused at 25 s (nonce::Bounds): early enough to set the clock right.
+constexpr std::chrono::seconds kSkewAlarm{5};
 
 // Marks are kept by API key id: names and versions that share one share its mark.
 std::string scope_of(const ApiKeyId& id) { return "nonce/" + id.value; }
@@ -73,6 +78,17 @@ void NonceDesk::reserved(nonce::MarkIndex mark, const Result<state::Reservation>
 
 void NonceDesk::park(nonce::MarkIndex mark, Resume resume) {
   parked_[mark].push_back(std::move(resume));
+}
+
+Result<std::optional<std::chrono::nanoseconds>> NonceDesk::exchange_said(std::uint64_t time_us) {
+  const nonce::Now now = nonce::now_of(clock_);
+  // A Wall counts nanoseconds in 64 bits.
+  const std::uint64_t most = INT64_MAX / 1000;
+  const std::chrono::microseconds time{static_cast<std::int64_t>(std::min(time_us, most))};
+  TRY_VOID(book_.exchange_said(Clock::Wall{time}, now));
+  const auto ahead = book_.exchange_ahead(now);
+  const bool before = std::exchange(skewed_, ahead && std::chrono::abs(*ahead) >= kSkewAlarm);
+  return skewed_ && !before ? ahead : std::nullopt;
 }
 
 void NonceDesk::settle(std::function<void()> done) {

@@ -1,7 +1,9 @@
 // Where the nonce book meets durable state: requests wait here while a reservation is on its way.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +37,10 @@ class NonceDesk {
   // `resume` runs once, in the order of parking, when the reservation is there or has failed.
   void park(nonce::MarkIndex mark, Resume resume);
 
+  // What the exchange's clock shows now, microseconds since 1970. Gives how far it is ahead where
+  // that has just got worse than the bound of the alarm. Errors: as nonce::ExchangeClock::said().
+  Result<std::optional<std::chrono::nanoseconds>> exchange_said(std::uint64_t time_us);
+
   // At a clean stop: gives back what was reserved and not used. `done` runs when all of it is
   // durable.
   void settle(std::function<void()> done);
@@ -48,6 +54,7 @@ class NonceDesk {
   state::State& state_;
   LoggedMarks logged_;
   nonce::Book book_;
+  bool skewed_ = false;  // The alarm has been given.
   std::unordered_map<nonce::MarkIndex, std::vector<Resume>> parked_;
 };
 

@@ -102,6 +102,13 @@ void PolicyDesk::give_back(const policy::Rules& rules, const policy::Decision& d
     usage_.give_back(rules, *decision.granted, decision.charge, at);
 }
 
+Result<void> PolicyDesk::may_push_skew(const policy::Who& who) const {
+  const policy::Client* client = rules_->client_of(who.uid, who.gid);
+  if (client != nullptr && client->push_skew) return {};
+  return fail(Code::denied, "this client may not say what the exchange's clock shows",
+              "push_skew = true in its [[client]] allows it");
+}
+
 Result<void> PolicyDesk::push_reference(const policy::Who& who, const wire::PushReference& ask) {
   const policy::Client* client = rules_->client_of(who.uid, who.gid);
   if (client == nullptr || !client->push_reference)

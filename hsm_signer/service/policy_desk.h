@@ -36,6 +36,8 @@ class PolicyDesk {
   void give_back(const policy::Rules& rules, const policy::Decision& decision, venue::Class cls,
                  Clock::Wall at);
 
+  // denied: a client that may not say what the exchange's clock shows.
+  Result<void> may_push_skew(const policy::Who& who) const;
   // denied: a client that may not; else as policy::References::push().
   Result<void> push_reference(const policy::Who& who, const wire::PushReference& ask);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "hsm_signer/base/log.h"
 #include "hsm_signer/service/random_id.h"
 #include "hsm_signer/service/sign_task.h"
 
@@ -300,6 +301,21 @@ Result<wire::Identity> Signer::whoami(const Peer& who) const {
 
 Result<void> Signer::push_reference(const Peer& who, const wire::PushReference& ask) {
   return parts_.policy.push_reference({.uid = who.uid, .gid = who.gid}, ask);
+}
+
+Result<void> Signer::push_skew(const Peer& who, const wire::PushSkew& ask) {
+  TRY_VOID(parts_.policy.may_push_skew({.uid = who.uid, .gid = who.gid}));
+  TRY(const auto alarming, parts_.nonces.exchange_said(ask.time_us));
+  if (!alarming) return {};
+  audit::Record event = audit::Record::admin_event(who, "alarm", "clock_skew");
+  const std::int64_t ahead =
+      std::chrono::duration_cast<std::chrono::milliseconds>(*alarming).count();
+  event.detail = "the exchange's clock is " + std::to_string(std::abs(ahead)) + " ms " +
+                 (ahead < 0 ? "behind" : "ahead of") +
+                 " this machine's: set it right, from 25 s on time-based keys cannot sign";
+  log(Level::alert, "clock_skew", event.detail);
+  parts_.ledger.event(std::move(event));
+  return {};
 }
 
 wire::KeyList Signer::list_keys(const Peer& who, const wire::ListKeys& ask) const {

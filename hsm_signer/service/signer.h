@@ -71,6 +71,8 @@ class Signer {
   wire::KeyList list_keys(const Peer& who, const wire::ListKeys& ask) const;
   Result<wire::Identity> whoami(const Peer& who) const;
   Result<void> push_reference(const Peer& who, const wire::PushReference& ask);
+  // denied: a client that may not. From 5 s on an alarm is raised.
+  Result<void> push_skew(const Peer& who, const wire::PushSkew& ask);
 
   // After this new requests are refused; those inside finish.
   void drain() { draining_ = true; }

@@ -49,12 +49,17 @@ Result<void> ClientHandler::answer(const std::shared_ptr<Connection>& connection
       connection->answer(frame, wire::Done{});
       return {};
     }
+    case Type::push_skew: {
+      TRY(const wire::PushSkew ask, wire::decode<wire::PushSkew>(frame));
+      TRY_VOID(signer_.push_skew(connection->peer(), ask));
+      connection->answer(frame, wire::Done{});
+      return {};
+    }
     case Type::sign_relayed:
     case Type::sign_ws_login:
     case Type::authorize:
     case Type::gate_enter:
     case Type::gate_leave:
-    case Type::push_skew:
       return fail(Code::denied, "not supported yet");
     default:
       return fail(

@@ -135,6 +135,17 @@ struct Explain {
   }
 };
 
+// What the exchange's clock shows now, as one of its answers says it; answer Done.
+struct PushSkew {
+  static constexpr Type kType = Type::push_skew;
+  std::uint64_t time_us = 0;  // Microseconds since 1970.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.time_us);
+  }
+};
+
 // What a market is worth, by the word of a feed that the policy trusts; answer Done.
 struct PushReference {
   static constexpr Type kType = Type::push_reference;

@@ -5,17 +5,13 @@ histories, and a thief who has the secret trades and withdraws without asking an
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 import unittest
 
-from harness import SECRET, EndToEnd, program
+from exchange import Exchange, client
+from harness import SECRET, EndToEnd
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "sim"))
-import client
-
-client.PROGRAM = program("gemini-sim")
 client.Client.nonce = 10 ** 16  # The thief's: above those that hsm-signerd makes of the time.
 COLD = "bc1qcold"
 UPPER = "AA97B177-9383-4934-8543-0F91A7A02838"
@@ -35,21 +31,6 @@ HISTORIES = {
 }
 
 
-class Exchange(client.Sim):
-    """gemini-sim, taking what hsm-signerd has signed."""
-
-    def __init__(self, skew_ms=0):
-        super().__init__(KEYS, "--skew-ms=%d" % skew_ms, control=True)
-
-    def send(self, request, signed):
-        connection = self.connect()
-        try:
-            connection.request("POST", request["request"], headers={**signed["headers"], "Content-Length": "0"})
-            return client.Answer(connection.getresponse())
-        finally:
-            connection.close()
-
-
 class Reconcile(EndToEnd):
     @classmethod
     def setUpClass(cls):
@@ -61,7 +42,7 @@ class Reconcile(EndToEnd):
         cls.addClassCleanup(shutil.rmtree, cls.files)
 
     def exchange(self, skew_ms=0):
-        sim = Exchange(skew_ms)
+        sim = Exchange(KEYS, skew_ms)
         self.addCleanup(sim.clean_up)
         return sim
 

@@ -27,6 +27,7 @@ void for_each_client_message(Visit&& visit) {
   both.template operator()<ListKeys, KeyList>(Type::list_keys, "list_keys");
   both.template operator()<WhoAmI, Identity>(Type::whoami, "whoami");
   both.template operator()<Explain, Explanation>(Type::explain, "explain");
+  both.template operator()<PushSkew, Done>(Type::push_skew, "push_skew");
   both.template operator()<PushReference, Done>(Type::push_reference, "push_reference");
   visit.template operator()<Failure>(Type::error, "error");
 }

@@ -175,13 +175,6 @@ TEST_F(KeyRegistry, RefusesWhatIsMalformed) {
   }
 }
 
-TEST_F(KeyRegistry, RefusesTimeBasedKeysAsNotSupportedYet) {
-  NewVersion time_based = wanted();
-  time_based.nonce_form = NonceForm::signer_s;
-  EXPECT_THAT(registry_.register_version(time_based, kNow),
-              ErrorIs(Code::usage, HasSubstr("not supported yet")));
-}
-
 TEST_F(KeyRegistry, FindsByLabelWhateverTheNameLooksLike) {
   add(wanted("a", 1, "account-1"));
   add(wanted("a.v1", 2, "account-2"));

@@ -28,11 +28,11 @@ TEST(NonceForm, RefusesWhatIsNotSpelledExactly) {
     EXPECT_THAT(form_from_name(text), ErrorIs(Code::usage, HasSubstr("signer-ms"))) << text;
 }
 
-TEST(NonceForm, OnlyTimeBasedKeysAreNotSupportedYet) {
-  EXPECT_THAT(form_is_built(Form::signer_s), ErrorIs(Code::usage, HasSubstr("not supported yet")));
-  for (Form form : {Form::signer_ms, Form::signer_us, Form::caller_s, Form::caller_ms,
-                    Form::caller_us, Form::caller_ns})
-    EXPECT_THAT(form_is_built(form), Succeeds()) << name(form);
+TEST(NonceValue, TextHasAtLeastTheDigitsOfFractionAskedFor) {
+  EXPECT_EQ(Value::parse("1700000000")->text(6), "1700000000.000000");
+  EXPECT_EQ(Value::parse("1700000000.5")->text(6), "1700000000.500000");
+  EXPECT_EQ(Value::parse("1700000000.000001")->text(6), "1700000000.000001");
+  EXPECT_EQ(Value::parse("1700000000.123456789")->text(6), "1700000000.123456789");
 }
 
 TEST(NonceValue, TextComesBackInItsShortestForm) {

@@ -116,7 +116,8 @@ TEST_P(NonceProperty, RisesStrictlyOverCrashesStopsAndClockSteps) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, NonceProperty,
-                         ::testing::Values(Form::signer_ms, Form::signer_us, Form::caller_ms),
+                         ::testing::Values(Form::signer_ms, Form::signer_us, Form::signer_s,
+                                           Form::caller_ms),
                          [](const auto& row) {
                            std::string text{name(row.param)};
                            text.erase(text.find('-'), 1);

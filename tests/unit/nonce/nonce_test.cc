@@ -79,12 +79,6 @@ TEST_F(NonceBook, DrawsMicroseconds) {
   EXPECT_EQ(draw(mark)->text, "1800000000000001");
 }
 
-TEST_F(NonceBook, RefusesTimeBasedKeysAsNotSupportedYet) {
-  EXPECT_THAT(book_.open(kId, Form::signer_s),
-              ErrorIs(Code::usage, HasSubstr("not supported yet")));
-  EXPECT_EQ(book_.size(), 0U);
-}
-
 TEST_F(NonceBook, RefusesAnotherFormOnTheSameApiKey) {
   open(Form::signer_ms);
   EXPECT_THAT(book_.open(kId, Form::caller_ms),

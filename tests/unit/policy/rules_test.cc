@@ -229,7 +229,7 @@ TEST(PolicyFile, TakesNoDurabilityButOsAndFsync) {
 
 // Ignoring one of these would allow what the author of the file meant to forbid.
 TEST(PolicyFile, RefusesByNameEveryRuleTypeThatIsNotBuilt) {
-  for (std::string_view line : {"push_skew = true", "ws_login = true"}) {
+  for (std::string_view line : {"ws_login = true"}) {
     const std::string key{line.substr(0, line.find(' '))};
     EXPECT_THAT(parse_rule(std::string{kGood}.append("allow = [\"class:read\"]\n").append(line)),
                 ErrorIs(Code::usage, AllOf(StartsWith("policy.toml:10:"),

@@ -125,6 +125,25 @@ TEST_F(NonceDeskTest, TakesASleepOfTheMachineForNoStepOfItsClock) {
   EXPECT_THAT(draw(*mark), ErrorIs(Code::clock_skew));
 }
 
+TEST_F(NonceDeskTest, GivesOneAlarmForAClockThatIsFiveSecondsOffUntilItIsRightAgain) {
+  using std::chrono::milliseconds;
+  const auto said = [this](milliseconds ahead) {
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(
+        (clock_.wall() + ahead).time_since_epoch());
+    const auto alarming = desk_->exchange_said(static_cast<std::uint64_t>(time.count()));
+    EXPECT_THAT(alarming, Succeeds());
+    return alarming.value_or(std::nullopt);
+  };
+  EXPECT_EQ(said(milliseconds{4'999}), std::nullopt);
+  EXPECT_EQ(said(milliseconds{-4'999}), std::nullopt);
+  EXPECT_EQ(said(milliseconds{5'000}), milliseconds{5'000});
+  EXPECT_EQ(said(milliseconds{20'000}), std::nullopt) << "said already";
+  EXPECT_EQ(said(milliseconds{0}), std::nullopt);
+  EXPECT_EQ(said(milliseconds{-5'000}), milliseconds{-5'000});
+  for (const std::uint64_t absurd : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}})
+    EXPECT_THAT(desk_->exchange_said(absurd), ErrorIs(Code::invalid_payload));
+}
+
 TEST_F(NonceDeskTest, RefusesOneApiKeyIdInTwoForms) {
   ASSERT_THAT(desk_->open(a_version("account-a", nonce::Form::signer_ms)), Succeeds());
   EXPECT_FALSE(desk_->open(a_version("account-a", nonce::Form::caller_ms)).has_value());

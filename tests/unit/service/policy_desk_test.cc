@@ -30,6 +30,7 @@ uid = "bot"
 name = "feed"
 uid = "feed"
 push_reference = true
+push_skew = true
 [[rule]]
 name = "ten an hour"
 client = "bot"
@@ -185,6 +186,13 @@ TEST_F(PolicyDeskTest, BeginsTheWindowOfARuleOfAnotherNameAnewAndSaysSo) {
   EXPECT_TRUE(order(*desk, "10"));
   desk->replace(rules());
   EXPECT_FALSE(order(*desk, "1")) << "the old one has forgotten nothing";
+}
+
+TEST_F(PolicyDeskTest, OnlyWhoMaySaysWhatTheExchangesClockShows) {
+  auto desk = start();
+  for (const policy::Who& other : {kBot, policy::Who{.uid = 9, .gid = 9}})
+    EXPECT_THAT(desk->may_push_skew(other), ErrorIs(Code::denied, HasSubstr("push_skew = true")));
+  EXPECT_THAT(desk->may_push_skew({.uid = 8, .gid = 8}), Succeeds());
 }
 
 TEST_F(PolicyDeskTest, OnlyAFeedPushesReferences) {
