@@ -154,7 +154,10 @@ class Daemon {
                 .drain = [this] { drain(); }}},
         gate_{state, officers_, std::move(past.policy)},
         policies_{{.desk = policy, .gate = gate_, .ledger = ledger_}, file},
-        client_handler_{signer_},
+        gates_{
+            io_,
+            {.clock = clock_, .policy = policy, .registry = registry, .deadline = config.deadline}},
+        client_handler_{signer_, gates_},
         audit_{clock_, ledger_},
         admin_handler_{admin_, switches_, panic_, policies_, audit_},
         past_{std::move(past)} {}
@@ -318,6 +321,7 @@ class Daemon {
   service::Admin admin_;
   service::PolicyGate gate_;
   service::PolicyOffice policies_;
+  service::GateDesk gates_;
   transport::ClientHandler client_handler_;
   service::AuditDesk audit_;
   transport::AdminHandler admin_handler_;

@@ -6,6 +6,7 @@
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/service/random_id.h"
 #include "hsm_signer/service/sign_task.h"
+#include "hsm_signer/service/signing.h"
 
 namespace hsm::service {
 namespace {
@@ -39,14 +40,6 @@ Result<void> check_form(Form form, const keystore::KeyVersion& version) {
 }  // namespace
 
 std::string op_name(Form form) { return form == Form::request ? "sign_request" : "sign_verbatim"; }
-
-policy::KeyFacts Signer::facts_of(const keystore::KeyVersion& version) const {
-  return {.name = version.key.value,
-          .environment = version.environment,
-          .scope = version.scope,
-          .roles = version.roles,
-          .state = version.state};
-}
 
 void Signer::sign(SignAsk ask, SignReply reply) {
   ++unfinished_;

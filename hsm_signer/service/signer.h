@@ -112,7 +112,6 @@ class Signer {
   Result<void> still_fit(const SignTask& task) const;
   policy::Scene scene() const;
   Clock::Steady deadline_of(const SignAsk& ask, Clock::Steady now) const;
-  policy::KeyFacts facts_of(const keystore::KeyVersion& version) const;
   void approved_was_signed(const Peer& who, const std::string& approval,
                            const Result<std::uint64_t>& sequence);
   // An approved one uses the officers' statement first.

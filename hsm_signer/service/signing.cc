@@ -43,6 +43,14 @@ void Signing::allow(const wire::MacAnswer& mac, const wire::Signed& answer,
   entry.signature_sha256 = hex_encode(sha256(as_bytes(answer.signature)));
 }
 
+policy::KeyFacts facts_of(const keystore::KeyVersion& version) {
+  return {.name = version.key.value,
+          .environment = version.environment,
+          .scope = version.scope,
+          .roles = version.roles,
+          .state = version.state};
+}
+
 audit::Record record_of(const Peer& who, const keystore::KeyVersion& version,
                         const venue::Endpoint& endpoint, Clock::Steady::duration waited) {
   audit::Record entry = audit::Record::sign(who.uid, who.gid, who.pid);

@@ -8,6 +8,7 @@
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/keystore/registry.h"
 #include "hsm_signer/keystore/token_pool.h"
+#include "hsm_signer/policy/policy.h"
 #include "hsm_signer/venue/payload.h"
 #include "hsm_signer/wire/client.h"
 #include "hsm_signer/wire/token.h"
@@ -28,6 +29,9 @@ struct Signing {
   // Makes of `entry` the record of this MAC.
   void allow(const wire::MacAnswer& mac, const wire::Signed& answer, audit::Record& entry) const;
 };
+
+// What the policy judges a key by.
+policy::KeyFacts facts_of(const keystore::KeyVersion& version);
 
 // Who asked what of which key, and how long ago.
 audit::Record record_of(const Peer& who, const keystore::KeyVersion& version,

@@ -5,7 +5,14 @@ namespace {
 
 constexpr std::size_t kEchoLimit = 256;
 
+// Its own as long as it is open, and no longer.
+nonce::Gates::Who who(const Connection& connection) {
+  return reinterpret_cast<std::uintptr_t>(&connection);
+}
+
 }  // namespace
+
+void ClientHandler::gone(const Connection& connection) { gates_.gone(who(connection)); }
 
 void ClientHandler::handle(const std::shared_ptr<Connection>& connection,
                            const wire::FrameView& frame) {
@@ -55,17 +62,35 @@ Result<void> ClientHandler::answer(const std::shared_ptr<Connection>& connection
       connection->answer(frame, wire::Done{});
       return {};
     }
+    case Type::gate_enter:
+      return enter(connection, frame);
+    case Type::gate_leave: {
+      TRY(const wire::GateLeave ask, wire::decode<wire::GateLeave>(frame));
+      TRY_VOID(gates_.leave(connection->peer(), who(*connection), ask));
+      connection->answer(frame, wire::Done{});
+      return {};
+    }
     case Type::sign_relayed:
     case Type::sign_ws_login:
     case Type::authorize:
-    case Type::gate_enter:
-    case Type::gate_leave:
       return fail(Code::denied, "not supported yet");
     default:
       return fail(
           Code::protocol_error, "unknown operation",
           "type " + std::to_string(static_cast<int>(frame.type())) + " on the client socket");
   }
+}
+
+Result<void> ClientHandler::enter(const std::shared_ptr<Connection>& connection,
+                                  const wire::FrameView& frame) {
+  TRY(const wire::GateEnter ask, wire::decode<wire::GateEnter>(frame));
+  gates_.enter(connection->peer(), who(*connection), ask,
+               [connection, id = frame.id(),
+                type = wire::answer_to(frame.type())](const Result<wire::GatePlace>& place) {
+                 if (place) return connection->answer(type, id, *place);
+                 connection->refuse(id, place.error());
+               });
+  return {};
 }
 
 Result<void> ClientHandler::sign(const std::shared_ptr<Connection>& connection,

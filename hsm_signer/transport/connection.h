@@ -30,6 +30,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
                         const wire::FrameView& frame) = 0;
     // The frames that were read together have all been handled.
     virtual void turn_over() = 0;
+    // No frame of it comes any more, and no answer leaves. Its address may soon be another's.
+    virtual void gone(const Connection& /*connection*/) {}
   };
 
   // `of_its_uid`: how many connections its uid has just now.

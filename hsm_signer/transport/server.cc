@@ -114,6 +114,7 @@ asio::awaitable<void> Server::serve(std::shared_ptr<Connection> connection) {
   open_.insert(connection);
   ++*count_of(connection->peer().uid);
   co_await connection->run();
+  handler_.gone(*connection);
   --*count_of(connection->peer().uid);
   forget_idle(connection->peer().uid);
   open_.erase(connection);

@@ -135,6 +135,41 @@ struct Explain {
   }
 };
 
+// The caller wants to be alone between this key's next nonce and "sent" (nonce/gates.h).
+struct GateEnter {
+  static constexpr Type kType = Type::gate_enter;
+  std::string key;
+  std::string request;            // What it will send, "/v1/order/cancel"; empty: nothing urgent.
+  std::uint32_t deadline_ms = 0;  // 0: the signer's default.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+    visit.optional(2, self.request);
+    visit.optional(3, self.deadline_ms);
+  }
+};
+
+struct GatePlace {
+  std::uint64_t place = 0;  // In the key's order, from 1 since the signer's start.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.place);
+  }
+};
+
+// It is sent; answer Done.
+struct GateLeave {
+  static constexpr Type kType = Type::gate_leave;
+  std::string key;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.key);
+  }
+};
+
 // What the exchange's clock shows now, as one of its answers says it; answer Done.
 struct PushSkew {
   static constexpr Type kType = Type::push_skew;

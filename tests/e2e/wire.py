@@ -9,7 +9,7 @@ import struct
 
 TYPES = {
     "hello": 0x01, "ping": 0x02, "sign_request": 0x03, "sign_verbatim": 0x04, "list_keys": 0x05, "whoami": 0x06,
-    "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "push_skew": 0x0d, "push_reference": 0x0e, "register_key": 0x20, "activate_key": 0x21,
+    "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "gate_enter": 0x0b, "gate_leave": 0x0c, "push_skew": 0x0d, "push_reference": 0x0e, "register_key": 0x20, "activate_key": 0x21,
     "forget_key": 0x22, "list_versions": 0x23, "status": 0x24, "drain": 0x25, "check_keys": 0x26,
     "destroyed_key": 0x27, "set_switch": 0x28, "thaw": 0x29, "lease": 0x2A, "list_switches": 0x2B, "panic": 0x2C,
     "reload_policy": 0x2D, "raise_alarm": 0x2E,

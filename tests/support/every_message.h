@@ -27,6 +27,8 @@ void for_each_client_message(Visit&& visit) {
   both.template operator()<ListKeys, KeyList>(Type::list_keys, "list_keys");
   both.template operator()<WhoAmI, Identity>(Type::whoami, "whoami");
   both.template operator()<Explain, Explanation>(Type::explain, "explain");
+  both.template operator()<GateEnter, GatePlace>(Type::gate_enter, "gate_enter");
+  both.template operator()<GateLeave, Done>(Type::gate_leave, "gate_leave");
   both.template operator()<PushSkew, Done>(Type::push_skew, "push_skew");
   both.template operator()<PushReference, Done>(Type::push_reference, "push_reference");
   visit.template operator()<Failure>(Type::error, "error");
