@@ -46,6 +46,28 @@ def root(hashes):
     return node(root(hashes[:middle]), root(hashes[middle:]))
 
 
+class Leaves:
+    """Those of a log, of whose first `gone` only the roots of whole subtrees are there, largest first."""
+
+    def __init__(self, leaves, gone=0, peaks=()):
+        self.leaves, self.gone, self.size = leaves, gone, gone + len(leaves)
+        self.whole, begin = {}, 0
+        for peak, bit in zip(peaks, [1 << n for n in reversed(range(64)) if gone >> n & 1], strict=True):
+            self.whole[begin, begin + bit] = peak
+            begin += bit
+
+    def root(self, size, begin=0):
+        """Over leaves `begin` to `size`: section 2.1.1 down to what is there."""
+        if size == begin == 0:
+            return sha(b"")
+        if (begin, size) in self.whole:
+            return self.whole[begin, size]
+        if begin >= self.gone:
+            return root(self.leaves[begin - self.gone:size - self.gone])
+        middle = begin + split(size - begin)
+        return node(self.root(middle, begin), self.root(size, middle))
+
+
 def root_by_path(leaf, index, size, path):
     """Where a path (section 2.1.3.1) leads, from the definition: its last hash is the other half of the whole."""
     if size == 1:
@@ -116,26 +138,66 @@ def hash_of(text):
     return hashed
 
 
+def numbered(directory, prefix, suffix):
+    """Files of such a name by their numbers, ascending."""
+    found = {}
+    for path in pathlib.Path(directory).glob(f"{prefix}*{suffix}"):
+        number = int(path.name[len(prefix):-len(suffix)])
+        if number < 1 or path.name != f"{prefix}{number:06}{suffix}":
+            raise Wrong("a file that is named almost like a segment")
+        found[number] = path
+    return dict(sorted(found.items()))
+
+
+def first_of(segments, retired):
+    """The number of the segment with which reading begins."""
+    last = max(segments, default=0)
+    starts = [1] if 1 in segments else [number + 1 for number in retired]
+    for first in starts:
+        if first <= last and all(number in segments for number in range(first, last + 1)):
+            return first
+    raise Wrong("a segment is missing")
+
+
+class Retired:
+    """What a log goes on from: nothing, or what is kept of records that were let go (docs/audit.md)."""
+
+    def __init__(self, path=None):
+        self.records, self.tree, self.workers, self.nonces, self.sha256, self.path = 0, [], [], [], None, path
+        if path is None:
+            return
+        text = path.read_bytes()
+        state = json.loads(text)
+        self.records, self.workers, self.nonces = state["records"], state["workers"], state["nonces"]
+        self.tree = [bytes.fromhex(peak) for peak in state["tree"]]
+        self.sha256 = sha(text).hex()
+        if state["v"] != 1 or path.name != f"audit-retired-{state['kept_from'] - 1:06}.json":
+            raise Wrong(f"{path.name} is not what it is named")
+        if len(self.tree) != bin(self.records).count("1") or any(len(peak) != 32 for peak in self.tree):
+            raise Wrong(f"{path.name} has no tree of its records")
+
+
 def lines_of(directory):
-    """The lines of all segments, in order; an unfinished one at the very end is left out."""
-    segments = sorted(pathlib.Path(directory).glob("audit-*.jsonl"), key=lambda path: int(path.stem[6:]))
-    if [path.name for path in segments] != [f"audit-{n:06}.jsonl" for n in range(1, len(segments) + 1)]:
-        raise Wrong("a segment is missing")
+    """What the log goes on from, and the lines of all segments behind that, in order; an unfinished one at the very
+    end is left out."""
+    segments, retired = numbered(directory, "audit-", ".jsonl"), numbered(directory, "audit-retired-", ".json")
+    first = first_of(segments, retired)
+    segments = [path for number, path in segments.items() if number >= first]
     lines = []
     for path in segments:
         *whole, rest = path.read_bytes().split(b"\n")
         if rest and path != segments[-1]:
             raise Wrong(f"{path.name} ends inside a line")
         lines += whole
-    return lines
+    return Retired(retired[first - 1] if first > 1 else None), lines
 
 
 class Worker:
     """What the records of one worker come to (docs/audit.md, "usage")."""
 
-    def __init__(self):
-        self.last = self.recorded = 0
-        self.digest = bytes(32)  # None behind a gap: nobody knows what was signed there.
+    def __init__(self, last=0, recorded=0, digest=bytes(32)):
+        self.last, self.recorded = last, recorded
+        self.digest = digest  # None behind a gap: nobody knows what was signed there.
 
     def count(self, first, last):
         if first != self.last + 1:
@@ -171,9 +233,10 @@ def verify(text, signature, key):
         openssl("dgst", "-sha256", "-verify", key, "-signature", str(where / "sig"), str(where / "text"))
 
 
-def check_workers(records, key):
+def check_workers(retired, records, key):
     """That records and gaps tell each MAC of each worker once, and that the workers say the same."""
-    workers = {}
+    workers = {one["worker"]: Worker(one["last"], one["recorded"], bytes.fromhex(one["digest"]) or None)
+               for one in retired.workers}
     own = sha(openssl("pkey", "-pubin", "-in", key, "-outform", "DER")).hex()
     for record in records:
         worker = workers.setdefault(record.get("worker"), Worker())
@@ -186,6 +249,36 @@ def check_workers(records, key):
                      record["digest"])
             verify("".join(f"{line}\n" for line in lines).encode(), base64.b64decode(record["signature"]), key)
             worker.says(record["worker_counter"], bytes.fromhex(record["digest"]))
+
+
+def in_billionths(nonce):
+    whole, _, fraction = nonce.partition(".")
+    return int(whole) * 10**9 + int(fraction.ljust(9, "0"))
+
+
+def check_nonces(retired, records):
+    """That those of each API key rise."""
+    marks = {one["api_key_id"]: in_billionths(one["nonce"]) for one in retired.nonces}
+    for record in records:
+        if record["kind"] != "sign" or record["verdict"] != "allow":
+            continue
+        nonce, before = in_billionths(record["nonce"]), marks.get(record["api_key_id"])
+        if before is not None and nonce <= before:
+            raise Wrong(f"the nonce of record {record['seq']} does not rise")
+        marks[record["api_key_id"]] = nonce
+
+
+def check_beginning(retired, records, sealed):
+    """That a record under a checkpoint says why the log does not begin with its first; in words."""
+    if retired.path is None:
+        return ""
+    for record in records:
+        if record["kind"] == "admin" and record["action"] == "retention" and record["text_sha256"] == retired.sha256:
+            if record["seq"] > sealed:
+                break
+            return (f", records 1 to {retired.records} were let go on {record['time']} by "
+                    f"{record['officers'] or 'uid ' + str(record['uid'])} (retention record {record['seq']})")
+    raise Wrong("segments are missing and no officers' retention explains it")
 
 
 def notes_of(path):
@@ -212,24 +305,30 @@ def check_notes(path, key, leaves, why):
             raise Wrong(f"{path}:{line}: {error}") from error
         if size < last:
             raise Wrong(f"{path}:{line}: {size} records after {last}")
-        if size > len(leaves):
-            raise Wrong(f"{path}:{line}: the log was cut{why(size)}: it has {len(leaves)} records")
-        if root(leaves[:size]) != want:
-            raise Wrong(f"{path}:{line}: the log was changed{why(size)}")
         last = size
+        if size < leaves.gone:
+            continue  # Over records that were let go: there is nothing to compare it with.
+        if size > leaves.size:
+            raise Wrong(f"{path}:{line}: the log was cut{why(size)}: it has {leaves.size} records")
+        if leaves.root(size) != want:
+            raise Wrong(f"{path}:{line}: the log was changed{why(size)}")
+    if last < leaves.gone:
+        raise Wrong(f"{path}: every checkpoint is over records that were let go")
     return last
 
 
 def check_log(directory, key, anchor=None):
-    lines = lines_of(directory)
+    retired, lines = lines_of(directory)
     records = [json.loads(line) for line in lines]
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(records, retired.records + 1):
         if record["seq"] != number:
             raise Wrong(f"line {number} has another sequence")
-    check_workers(records, key)
-    leaves = [leaf_of(line) for line in lines]
+    check_workers(retired, records, key)
+    check_nonces(retired, records)
+    leaves = Leaves([leaf_of(line) for line in lines], retired.records, retired.tree)
     sealed = check_notes(pathlib.Path(directory) / "checkpoints", key, leaves, lambda size: f" among its first {size} records")
-    said = f"{sealed} records sealed, {len(lines) - sealed} after the last checkpoint"
+    said = f"{sealed} records sealed, {leaves.size - sealed} after the last checkpoint"
+    said += check_beginning(retired, records, sealed)
     if anchor is None:
         return said
     anchored = check_notes(anchor, key, leaves, lambda size: f" since it was anchored at {size}")

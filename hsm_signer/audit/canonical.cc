@@ -23,6 +23,13 @@ bool parse_hex64(std::string_view text, std::uint64_t& value) {
   return true;
 }
 
+Sha256 hash_of(std::string_view hex) {
+  Sha256 hash{};
+  const auto bytes = hex_decode(hex);
+  if (bytes && bytes->size() == hash.size()) std::copy(bytes->begin(), bytes->end(), hash.begin());
+  return hash;
+}
+
 void Writer::text(std::string_view member, std::string_view value, Form form) {
   name(member);
   const bool fits = form == nullptr || form(value);
@@ -48,6 +55,18 @@ void Writer::fields(std::string_view member, const std::vector<Field>& list) {
     if (!fine) return refuse(member);
   }
   out_.push_back('}');
+}
+
+void Writer::texts(std::string_view member, const std::vector<std::string>& list, std::size_t most,
+                   Form form) {
+  name(member);
+  if (list.size() > most) return refuse(member);
+  out_.push_back('[');
+  for (const std::string& text : list) {
+    if (&text != &list.front()) out_.push_back(',');
+    if (!form(text) || !append_json_string(text, out_)) return refuse(member);
+  }
+  out_.push_back(']');
 }
 
 bool Reader::skip(char c) {
@@ -83,6 +102,20 @@ void Reader::fields(std::string_view member, std::vector<Field>& list) {
                        skip(':') && read_json_string(line_, at_, field.value);
     if (!whole || list.size() == kFieldsLimit || has(list, field.name)) return refuse(member);
     list.push_back(std::move(field));
+  }
+}
+
+void Reader::texts(std::string_view member, std::vector<std::string>& list, std::size_t most,
+                   Form form) {
+  list.clear();
+  if (!name(member)) return;
+  if (!skip('[')) return refuse(member);
+  while (!skip(']')) {
+    std::string text;
+    const bool whole =
+        (list.empty() || skip(',')) && read_json_string(line_, at_, text) && form(text);
+    if (!whole || list.size() == most) return refuse(member);
+    list.push_back(std::move(text));
   }
 }
 

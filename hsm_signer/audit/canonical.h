@@ -14,6 +14,7 @@
 
 #include "hsm_signer/audit/json_text.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/base/hash.h"
 
 namespace hsm::audit {
 
@@ -27,6 +28,9 @@ constexpr bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 // them.
 std::string hex64_text(std::uint64_t value);
 bool parse_hex64(std::string_view text, std::uint64_t& value);
+
+// Of 64 hex digits, as a member's form has seen to.
+Sha256 hash_of(std::string_view hex);
 
 class Writer {
  public:
@@ -50,6 +54,25 @@ class Writer {
   }
   // An object, in the order given; a name twice is refused.
   void fields(std::string_view member, const std::vector<Field>& list);
+  // Texts in brackets.
+  void texts(std::string_view member, const std::vector<std::string>& list, std::size_t most,
+             Form form);
+  // Objects in brackets: each(writer, item) writes the members of one.
+  template <class T, class Each>
+  void list(std::string_view member, const std::vector<T>& items, std::size_t most,
+            const Each& each) {
+    name(member);
+    if (items.size() > most) return refuse(member);
+    out_.push_back('[');
+    for (const T& item : items) {
+      if (&item != &items.front()) out_.push_back(',');
+      first_ = true;
+      each(*this, item);
+      out_.push_back('}');
+    }
+    out_.push_back(']');
+    first_ = false;
+  }
   void check(std::string_view member, bool holds) {
     if (!holds) refuse(member);
   }
@@ -112,6 +135,20 @@ class Reader {
     value = *known;
   }
   void fields(std::string_view member, std::vector<Field>& list);
+  void texts(std::string_view member, std::vector<std::string>& list, std::size_t most, Form form);
+  template <class T, class Each>
+  void list(std::string_view member, std::vector<T>& items, std::size_t most, const Each& each) {
+    items.clear();
+    if (!name(member)) return;
+    if (!skip('[')) return refuse(member);
+    while (!skip(']')) {
+      if ((!items.empty() && !skip(',')) || items.size() == most) return refuse(member);
+      first_ = true;
+      each(*this, items.emplace_back());
+      if (!skip('}')) return refuse(member);
+    }
+    first_ = false;
+  }
   void check(std::string_view member, bool holds) {
     if (!holds) refuse(member);
   }
@@ -130,11 +167,12 @@ class Reader {
     if (!fine()) return false;
     const std::size_t size = member.size() + 4;  // {"member":
     const char* got = line_.data() + at_;
-    const bool same = line_.size() - at_ >= size && got[0] == (at_ == 0 ? '{' : ',') &&
+    const bool same = line_.size() - at_ >= size && got[0] == (first_ ? '{' : ',') &&
                       got[1] == '"' && std::memcmp(got + 2, member.data(), member.size()) == 0 &&
                       got[size - 2] == '"' && got[size - 1] == ':';
     if (!same) refuse(member);
     at_ += same ? size : 0;
+    first_ = false;
     return same;
   }
   bool digits(std::string_view member, std::uint64_t& value);
@@ -146,6 +184,7 @@ class Reader {
 
   std::string_view line_;
   std::size_t at_ = 0;
+  bool first_ = true;  // Member of its object.
   std::string_view refused_;
 };
 

@@ -5,6 +5,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 namespace hsm::audit {
 
 int Disk::open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
@@ -24,6 +26,7 @@ std::int64_t Disk::free_bytes(int fd) {
 }
 int Disk::fchmod(int fd, mode_t mode) { return ::fchmod(fd, mode); }
 int Disk::unlink(const char* path) { return ::unlink(path); }
+int Disk::rename(const char* from, const char* to) { return ::rename(from, to); }
 
 Disk& Disk::system() {
   static Disk disk;

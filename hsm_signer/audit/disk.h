@@ -24,6 +24,7 @@ class Disk {
   virtual std::int64_t free_bytes(int fd);
   virtual int fchmod(int fd, mode_t mode);
   virtual int unlink(const char* path);
+  virtual int rename(const char* from, const char* to);
   static Disk& system();
 };
 

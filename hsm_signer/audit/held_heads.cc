@@ -24,6 +24,7 @@ HeldHeads::HeldHeads(std::string directory, const Head& sealed,
 }
 
 void HeldHeads::see(const Tree& tree) {
+  if (!begin_) begin_ = tree.size();
   for (Wanted& wanted : wanted_) {
     if (wanted.head.size == tree.size()) wanted.held = wanted.head.root == tree.root();
   }
@@ -45,6 +46,13 @@ Error HeldHeads::missed(const Wanted& wanted, const Tree& tree) const {
           : (shorter ? "the audit log is shorter than it was when it was anchored"
                      : "the audit log is not the one that was anchored");
   const std::string size = std::to_string(wanted.head.size);
+  if (!own && wanted.head.size < *begin_)
+    return {.code = Code::audit_unavailable,
+            .what = "the audit log was let go beyond what was anchored",
+            .detail = directory_ + " begins behind record " + std::to_string(*begin_) +
+                      ", the last note of " + wanted.where + " is over " + size +
+                      "; bring the newer anchor back, or the segments before " +
+                      std::to_string(*begin_) + " from the archive"};
   std::string detail =
       shorter ? directory_ + " has " + std::to_string(tree.size()) + " records of " + size
               : directory_ + " up to record " + size;

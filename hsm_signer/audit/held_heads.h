@@ -1,6 +1,8 @@
 // Heads that a log has to hold, compared while its lines are read. Inside the room.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,7 @@ class HeldHeads {
   // `sealed`: of the log's last checkpoint; size 0: it has none.
   HeldHeads(std::string directory, const Head& sealed, const std::vector<Anchored>& anchored);
 
-  // Before the first line and after each.
+  // Before the first line that is there and after each.
   void see(const Tree& tree);
   // After the last: audit_unavailable, with what to do, where one of them is not held.
   Result<void> verdict(const Tree& tree) const;
@@ -30,6 +32,7 @@ class HeldHeads {
 
   const std::string directory_;
   std::vector<Wanted> wanted_;
+  std::optional<std::uint64_t> begin_;  // Records before the first line.
 };
 
 // What to do about a log whose own files contradict each other.

@@ -42,11 +42,12 @@ Log::Log(std::string directory, Disk& disk, Rotation rotation)
 Log::~Log() = default;
 
 Result<std::unique_ptr<Log>> Log::open(const std::string& directory, const Visit& visit, Disk& disk,
-                                       Rotation rotation, const std::vector<Anchored>& anchored) {
+                                       Rotation rotation, const std::vector<Anchored>& anchored,
+                                       const VisitRetired& visit_retired) {
   std::unique_ptr<Log> log{new Log{directory, disk, rotation}};
   TRY_VOID(log->take_directory());
   TRY_VOID(log->open_files());
-  TRY_VOID(log->read_back(visit, anchored));
+  TRY_VOID(log->read_back(visit, anchored, visit_retired));
   TRY_VOID(log->sync());
   return log;
 }
@@ -72,10 +73,10 @@ Result<void> Log::take_directory() {
 }
 
 Result<void> Log::open_files() {
-  const Result<std::vector<std::string>> names = list_segments(directory_);
-  if (!names && names.error().code == Code::verification_failed)
-    return damaged("the audit log is damaged", names.error().sentence());
-  if (names) segment_number_ = names->size();
+  const Result<LogFiles> files = list_log(directory_);
+  if (!files && files.error().code == Code::verification_failed)
+    return damaged("the audit log is damaged", files.error().sentence());
+  if (files) segment_number_ = files->first + files->segments.size() - 1;
   segment_name_ = segment_name(segment_number_);
   TRY(segment_, AppendFile::open(disk_, path(segment_name_)));
   TRY(checkpoints_, AppendFile::open(disk_, path(kCheckpointsName)));
@@ -85,10 +86,16 @@ Result<void> Log::open_files() {
 }
 
 // Checks everything before it changes anything: what looks damaged stays as it was found.
-Result<void> Log::read_back(const Visit& visit, const std::vector<Anchored>& anchored) {
+Result<void> Log::read_back(const Visit& visit, const std::vector<Anchored>& anchored,
+                            const VisitRetired& visit_retired) {
   TRY_VOID(read_checkpoints());
   HeldHeads heads{directory_, sealed_, anchored};
-  TRY_VOID(read_segments(heads, visit));
+  Result<SegmentReader> lines = SegmentReader::open(directory_);
+  if (!lines) return damaged("the audit log is damaged", lines.error().sentence());
+  RetentionRecords retentions;
+  TRY_VOID(take_base(*lines, retentions, visit_retired));
+  TRY_VOID(read_segments(*lines, heads, retentions, visit));
+  TRY_VOID(find_unfinished(*lines, retentions));
   recovered_.records = tree_.size();
   TRY_VOID(segment_.cut());
   TRY_VOID(checkpoints_.cut());
@@ -99,10 +106,46 @@ Result<void> Log::read_back(const Visit& visit, const std::vector<Anchored>& anc
   return {};
 }
 
-Result<void> Log::read_segments(HeldHeads& heads, const Visit& visit) {
+Result<void> Log::take_base(const SegmentReader& lines, RetentionRecords& retentions,
+                            const VisitRetired& visit_retired) {
+  for (const std::string& name : lines.files().pending) {
+    Result<RetiredFile> file = read_retired(directory_, name);
+    if (!file) return damaged("the audit log is damaged", file.error().sentence());
+    retentions.want(file->sha256);
+    pending_.push_back(*std::move(file));
+  }
+  if (!lines.base()) return {};
+  retentions.want(lines.base()->sha256);
+  tree_ = lines.base()->retired.tree;
+  if (visit_retired) visit_retired(lines.base()->retired);
+  return {};
+}
+
+Result<void> Log::find_unfinished(const SegmentReader& lines, const RetentionRecords& retentions) {
+  if (lines.base()) {
+    const auto found = retentions.found(lines.base()->sha256);
+    if (!found || found->seq > sealed_.size)
+      return damaged("segments of the audit log are missing and no officers' retention explains it",
+                     path(lines.base()->name) +
+                         (found ? ": its record is under no checkpoint" : ": no record of it"));
+    if (!lines.files().leftovers.empty()) unfinished_.kept_from = lines.files().first;
+  }
+  for (const RetiredFile& file : std::exchange(pending_, {})) {
+    const auto found = retentions.found(file.sha256);
+    if (!found) {
+      unfinished_.undo.push_back(file.name);
+    } else if (file.retired.kept_from <= segment_number_) {
+      unfinished_.kept_from = file.retired.kept_from;
+      unfinished_.sealed = found->seq;
+    }
+  }
+  return {};
+}
+
+Result<void> Log::read_segments(SegmentReader& lines, HeldHeads& heads,
+                                RetentionRecords& retentions, const Visit& visit) {
   heads.see(tree_);
   std::uint64_t whole = 0;  // Bytes of the last segment.
-  TRY(SegmentReader lines, SegmentReader::open(directory_));
   for (;;) {
     const auto line = lines.next();
     if (!line) return damaged("the audit log is damaged", line.error().sentence());
@@ -121,6 +164,7 @@ Result<void> Log::read_segments(HeldHeads& heads, const Visit& visit) {
       whole = (*line)->offset;
       if (!segment_day_) segment_day_ = std::chrono::floor<std::chrono::days>(record->time);
     }
+    retentions.see(*record);
     if (visit) visit(*record);
   }
   recovered_.cut_bytes = lines.rest();

@@ -37,6 +37,7 @@
 #include "hsm_signer/audit/disk.h"
 #include "hsm_signer/audit/merkle.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/retention.h"
 #include "hsm_signer/base/checkpoint_text.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/result.h"
@@ -75,6 +76,8 @@ class Log {
  public:
   // Sees every record at open(), in order: nonce marks and the like are taken from the log.
   using Visit = std::function<void(const Record&)>;
+  // Before the first: what those came to that were let go, where there are such.
+  using VisitRetired = std::function<void(const Retired&)>;
 
   struct Recovered {
     std::uint64_t records = 0;
@@ -90,16 +93,20 @@ class Log {
   // audit_unavailable, with a sentence that says
   // what to do: another process has the log, the directory is writable by others, a line inside the
   // log is damaged, the log is shorter than or differs from its last checkpoint or one of
-  // `anchored`. Checkpoint signatures are not checked here but by verify_directory(). `disk`
+  // `anchored`, its beginning is missing and no record under a checkpoint says why. Checkpoint
+  // signatures are not checked here but by verify_directory(). `disk`
   // outlives the Log.
   static Result<std::unique_ptr<Log>> open(const std::string& directory, const Visit& visit = {},
                                            Disk& disk = Disk::system(), Rotation rotation = {},
-                                           const std::vector<Anchored>& anchored = {});
+                                           const std::vector<Anchored>& anchored = {},
+                                           const VisitRetired& visit_retired = {});
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
   ~Log();
 
   const Recovered& recovered() const { return recovered_; }
+  // What letting old records go had not done yet.
+  const Unfinished& unfinished() const { return unfinished_; }
 
   // Buffers the record and answers the sequence number it will have. Its `seq` is set here.
   // Refused: a malformed record (internal, too_large; nothing is buffered), a log that has failed
@@ -134,6 +141,8 @@ class Log {
   std::uint64_t size() const { return tree_.size(); }
   Sha256 root() const { return tree_.root(); }
   Head head() const { return {size(), root()}; }
+  // By the last checkpoint.
+  const Head& sealed() const { return sealed_; }
   // May be read by any thread.
   std::uint64_t durable_size() const { return durable_.load(std::memory_order_acquire); }
   // Why nothing can be appended until a restart, or nothing. May be read by any thread.
@@ -153,8 +162,13 @@ class Log {
   Log(std::string directory, Disk& disk, Rotation rotation);
   Result<void> take_directory();
   Result<void> open_files();
-  Result<void> read_back(const Visit& visit, const std::vector<Anchored>& anchored);
-  Result<void> read_segments(HeldHeads& heads, const Visit& visit);
+  Result<void> read_back(const Visit& visit, const std::vector<Anchored>& anchored,
+                         const VisitRetired& visit_retired);
+  Result<void> read_segments(SegmentReader& lines, HeldHeads& heads, RetentionRecords& retentions,
+                             const Visit& visit);
+  Result<void> take_base(const SegmentReader& lines, RetentionRecords& retentions,
+                         const VisitRetired& visit_retired);
+  Result<void> find_unfinished(const SegmentReader& lines, const RetentionRecords& retentions);
   Result<void> begin_segment_where_due();
   Result<void> begin_segment();
   Result<void> undo_segment(const std::string& name);
@@ -177,6 +191,8 @@ class Log {
   int low_errno_ = 0;
   bool cannot_reserve_ = false;
   Recovered recovered_;
+  Unfinished unfinished_;
+  std::vector<RetiredFile> pending_;  // While the log is read.
 
   Tree tree_;  // Over what the kernel has.
   std::uint64_t segment_number_ = 1;

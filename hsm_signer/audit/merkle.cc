@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace hsm::audit {
 namespace {
@@ -35,6 +36,32 @@ Sha256 Tree::root() const {
   Sha256 root = peaks_.back();
   for (std::size_t i = peaks_.size() - 1; i > 0; --i) root = node_hash(peaks_[i - 1], root);
   return root;
+}
+
+std::optional<Tree> Tree::of_peaks(std::uint64_t size, std::vector<Sha256> peaks) {
+  if (std::cmp_not_equal(std::popcount(size), peaks.size())) return std::nullopt;
+  Tree tree;
+  tree.size_ = size;
+  tree.peaks_ = std::move(peaks);
+  return tree;
+}
+
+std::optional<Tree> Tree::part(std::uint64_t first, std::uint64_t end) const {
+  Tree part;
+  std::uint64_t begin = 0;  // Of the subtree that comes next.
+  std::uint64_t rest = size_;
+  for (const Sha256& peak : peaks_) {
+    const std::uint64_t leaves = std::bit_floor(rest);
+    const bool outside = begin + leaves <= first || begin >= end;
+    if (!outside && (begin < first || begin + leaves > end)) return std::nullopt;
+    if (!outside) {
+      part.peaks_.push_back(peak);
+      part.size_ += leaves;
+    }
+    begin += leaves;
+    rest -= leaves;
+  }
+  return part;
 }
 
 }  // namespace hsm::audit

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,16 @@ class Tree {
   std::uint64_t size() const { return size_; }
   // Of the empty tree: SHA-256 of nothing.
   Sha256 root() const;
+
+  // The frontier: the roots of the perfect subtrees, largest first, one for each bit set in size().
+  const std::vector<Sha256>& peaks() const { return peaks_; }
+  // The tree that has these; nothing where there is not one for each bit.
+  static std::optional<Tree> of_peaks(std::uint64_t size, std::vector<Sha256> peaks);
+  // The tree over those of its leaves that are in [first, end), counted from 0; nothing where that
+  // cuts a subtree in two.
+  std::optional<Tree> part(std::uint64_t first, std::uint64_t end) const;
+
+  bool operator==(const Tree&) const = default;
 
  private:
   std::uint64_t size_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 namespace hsm::audit {
 namespace {
@@ -75,11 +76,21 @@ std::vector<LeafRange> consistency_ranges(std::uint64_t from, std::uint64_t to) 
   return ranges;
 }
 
-RangeRoots::RangeRoots(std::vector<LeafRange> ranges)
-    : ranges_{std::move(ranges)}, ascending_(ranges_.size()), roots_(ranges_.size()) {
+RangeRoots::RangeRoots(std::vector<LeafRange> ranges, const Tree& before)
+    : ranges_{std::move(ranges)},
+      ascending_(ranges_.size()),
+      roots_(ranges_.size()),
+      next_{before.size()} {
   std::iota(ascending_.begin(), ascending_.end(), 0);
   std::sort(ascending_.begin(), ascending_.end(),
             [this](std::size_t a, std::size_t b) { return ranges_[a].first < ranges_[b].first; });
+  for (; current_ < ascending_.size(); ++current_) {
+    const std::size_t place = ascending_[current_];
+    const LeafRange& range = ranges_[place];
+    tree_ = before.part(range.first, range.end).value_or(Tree{});
+    if (range.end > next_) return;  // The rest of it is to come.
+    roots_[place] = std::exchange(tree_, {}).root();
+  }
 }
 
 void RangeRoots::append(const Sha256& leaf) {

@@ -37,8 +37,10 @@ std::vector<LeafRange> consistency_ranges(std::uint64_t from, std::uint64_t to);
 
 class RangeRoots {
  public:
-  explicit RangeRoots(std::vector<LeafRange> ranges);
-  // The next leaf, from the first one on.
+  // `before`: of the leaves that are not there to be given. What a range has of them are whole
+  // subtrees of it wherever a proof is of or from what comes behind.
+  explicit RangeRoots(std::vector<LeafRange> ranges, const Tree& before = {});
+  // The next leaf, from the first one behind those on.
   void append(const Sha256& leaf);
   // In the order of the ranges as given. After the last leaf of the last range.
   ProofPath take() { return std::move(roots_); }
@@ -49,7 +51,7 @@ class RangeRoots {
   ProofPath roots_;
   std::size_t current_ = 0;  // In ascending_.
   std::uint64_t next_ = 0;
-  Tree tree_;
+  Tree tree_;  // Over what came of the current range.
 };
 
 // Section 2.1.3.2. verification_failed where it does not hold.

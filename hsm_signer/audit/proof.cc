@@ -64,10 +64,19 @@ Result<CheckpointText> open_with(std::string_view note, const MaybeKey& key) {
   return std::move(checkpoint.text);
 }
 
-// Passes the leaf and the text of each of the first `size` lines on.
+// The tree over what is no longer there; nothing of it can be proven, which is said of `seq`.
+Result<Tree> let_go_before(const SegmentReader& reader, std::uint64_t seq, std::string_view what) {
+  if (!reader.base()) return Tree{};
+  const Tree& tree = reader.base()->retired.tree;
+  if (seq >= tree.size()) return tree;
+  return fail(Code::usage, what,
+              "records 1 to " + std::to_string(tree.size()) +
+                  "; lay the archive's segments beside the others in a copy of the log");
+}
+
+// Passes the leaf and the text of each of the first `size` lines on, from the first that is there.
 template <class Visit>
-Result<void> visit_lines(const std::string& directory, std::uint64_t size, const Visit& visit) {
-  TRY(SegmentReader reader, SegmentReader::open(directory));
+Result<void> visit_lines(SegmentReader& reader, std::uint64_t size, const Visit& visit) {
   while (reader.seq() < size) {
     TRY(const std::optional<LogLine> line, reader.next());
     if (!line)
@@ -127,8 +136,10 @@ Result<RecordProof> prove_record(const std::string& directory, std::uint64_t seq
     return fail(Code::usage, "no checkpoint is over this record yet",
                 "the last one is over " + std::to_string(text.size) + " records");
   RecordProof proof{.line = {}, .index = seq - 1, .path = {}, .note = std::move(note)};
-  RangeRoots roots{inclusion_ranges(proof.index, text.size)};
-  TRY_VOID(visit_lines(directory, text.size, [&](const LogLine& line, const Sha256& leaf) {
+  TRY(SegmentReader reader, SegmentReader::open(directory));
+  TRY(const Tree before, let_go_before(reader, proof.index, "this record was let go"));
+  RangeRoots roots{inclusion_ranges(proof.index, text.size), before};
+  TRY_VOID(visit_lines(reader, text.size, [&](const LogLine& line, const Sha256& leaf) {
     roots.append(leaf);
     if (line.seq == seq) proof.line = line.text;
   }));
@@ -196,10 +207,12 @@ Result<Growth> prove_growth(const std::string& directory, const GrowthQuestion& 
     return fail(
         Code::verification_failed, "the log is shorter than what is looked for",
         std::to_string(growth.to.size) + " records, not " + std::to_string(growth.from.size));
-  RangeRoots roots{consistency_ranges(growth.from.size, growth.to.size)};
-  Tree tree;
+  TRY(SegmentReader reader, SegmentReader::open(directory));
+  TRY(Tree tree,
+      let_go_before(reader, growth.from.size, "the records of so small a log were let go"));
+  RangeRoots roots{consistency_ranges(growth.from.size, growth.to.size), tree};
   growth.from.root = tree.root();
-  TRY_VOID(visit_lines(directory, growth.to.size, [&](const LogLine&, const Sha256& leaf) {
+  TRY_VOID(visit_lines(reader, growth.to.size, [&](const LogLine&, const Sha256& leaf) {
     roots.append(leaf);
     tree.append(leaf);
     if (tree.size() == growth.from.size) growth.from.root = tree.root();

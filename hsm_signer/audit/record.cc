@@ -317,6 +317,11 @@ bool is_printable(std::string_view text) {
   return true;
 }
 
+bool burns(const Record& record) {
+  return record.kind == Kind::sign && record.verdict == Verdict::allow && record.op == kPanicOp &&
+         record.endpoint == kBurnEndpoint;
+}
+
 Result<Uint128> nonce_units(std::string_view nonce) {
   const std::size_t point = std::min(nonce.find('.'), nonce.size());
   const std::string_view whole = nonce.substr(0, point);

@@ -145,6 +145,12 @@ Result<Record> parse_line(std::string_view line);
 // stays, and is ignored.
 Result<void> parse_line(std::string_view line, Record& record);
 
+// As a panic's records spell it.
+inline constexpr std::string_view kPanicOp = "panic";
+inline constexpr std::string_view kBurnEndpoint = "/v1/heartbeat";
+// An answer after which the exchange takes no lower nonce of its API key, once it has seen it.
+bool burns(const Record& record);
+
 // UTF-8 without a control character: U+0000–001F, U+007F–009F.
 bool is_printable(std::string_view text);
 

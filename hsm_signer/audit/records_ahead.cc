@@ -17,7 +17,10 @@ std::size_t cores() { return std::clamp<std::size_t>(std::thread::hardware_concu
 
 }  // namespace
 
-RecordsAhead::RecordsAhead(SegmentReader lines) : lines_{std::move(lines)} {
+RecordsAhead::RecordsAhead(SegmentReader lines, Helpers helpers)
+    : lines_{std::move(lines)},
+      helpers_{helpers == Helpers::none ? 0 : cores()},
+      file_{lines_.file()} {
   blocks_.emplace_back();
   read_ahead();
 }
@@ -51,16 +54,16 @@ void RecordsAhead::fill(Block& block) {
 }
 
 void RecordsAhead::read_ahead() {
-  while (!end_ && blocks_.size() <= cores()) {
+  while (!end_ && blocks_.size() <= std::max<std::size_t>(helpers_, 1)) {
     Block& block = blocks_.emplace_back(std::move(spare_));  // Where it stays until it is done.
     spare_ = {};
     fill(block);
     std::packaged_task<void()> work{[&block] { parse(block); }};
     block.done = work.get_future();
-    if (end_ && !threads_) {  // All of it in one block: no work for others.
+    if (helpers_ == 0 || (end_ && !threads_)) {  // All of it in one block: no work for others.
       work();
     } else {
-      if (!threads_) threads_.emplace(cores());
+      if (!threads_) threads_.emplace(helpers_);
       boost::asio::post(*threads_, std::move(work));
     }
   }

@@ -19,6 +19,9 @@
 
 namespace hsm::audit {
 
+// of_each_core: also of the caller's; at most eight. none: beside work that must not wait.
+enum class Helpers : bool { none, of_each_core };
+
 // Holds a few blocks of lines, however long the log is.
 class RecordsAhead {
  public:
@@ -29,12 +32,15 @@ class RecordsAhead {
     Result<void> parsed;
   };
 
-  explicit RecordsAhead(SegmentReader lines);
+  RecordsAhead(SegmentReader lines, Helpers helpers);
 
   // The next line's, valid until the next call; null at the end. Errors: as SegmentReader::next(),
   // each in its place behind the lines before it.
   Result<const Read*> next();
 
+  // As SegmentReader's.
+  const std::optional<RetiredFile>& base() const { return lines_.base(); }
+  const LogFiles& files() const { return lines_.files(); }
   // Of the last line given out, or where an error or the end is.
   std::string_view file() const { return file_; }
   std::uint64_t line() const { return line_; }
@@ -58,6 +64,7 @@ class RecordsAhead {
   void read_ahead();
 
   SegmentReader lines_;
+  const std::size_t helpers_;
   std::optional<Result<void>> end_;  // What lines_ said behind the last block.
   std::deque<Block> blocks_;         // The first is given out, the others are under way.
   Block spare_;                      // Its memory is used again.

@@ -1,82 +1,116 @@
 #include "hsm_signer/audit/segments.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <system_error>
+
+#include "hsm_signer/audit/file_names.h"
 
 namespace hsm::audit {
 namespace {
 
-constexpr std::string_view kPrefix = "audit-";
-constexpr std::string_view kSuffix = ".jsonl";
-constexpr std::size_t kDigits = 6;
+// By number, ascending.
+struct Numbers {
+  std::vector<std::uint64_t> segments;
+  std::vector<std::uint64_t> retired;
+};
 
-bool looks_like_segment(std::string_view name) {
-  return name.starts_with(kPrefix) && name.ends_with(kSuffix);
+// What a reader may not pass over in silence. The name itself stays out of the sentence: whoever
+// may write here chose it.
+Result<void> take(const std::string& directory, const FileNames& names, std::string_view file,
+                  std::vector<std::uint64_t>& numbers) {
+  if (!names.look_like(file)) return {};
+  const std::optional<std::uint64_t> number = names.number(file);
+  if (number) {
+    numbers.push_back(*number);
+    return {};
+  }
+  return fail(Code::verification_failed, "a file that is named almost like a segment",
+              "in " + directory + ", matching " + std::string{names.prefix} + "*" +
+                  std::string{names.suffix} + "; they are " + names.name(1) + ", " + names.name(2) +
+                  " and so on: move it away");
 }
 
-// What a reader may not pass over in silence: a segment under another name, or one that is gone.
-Result<void> check_numbers(const std::vector<std::uint64_t>& numbers) {
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (numbers[i] == i + 1) continue;
-    return fail(Code::verification_failed, "a segment of the audit log is missing",
-                segment_name(i + 1) + " (there is " + segment_name(numbers[i]) +
-                    "); bring it back from a copy");
+Result<Numbers> read_numbers(const std::string& directory) {
+  std::error_code error;
+  Numbers numbers;
+  std::filesystem::directory_iterator entry{directory, error};
+  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    TRY_VOID(take(directory, kSegmentNames, name, numbers.segments));
+    TRY_VOID(take(directory, kRetiredNames, name, numbers.retired));
   }
-  return {};
+  if (error)
+    return fail(os_error(Code::usage, "cannot read the directory", directory, error.value()));
+  std::sort(numbers.segments.begin(), numbers.segments.end());
+  std::sort(numbers.retired.begin(), numbers.retired.end());
+  return numbers;
+}
+
+// The first number from `first` on that is not there; nothing where all are, up to the last.
+std::optional<std::uint64_t> hole(const std::vector<std::uint64_t>& numbers, std::uint64_t first) {
+  const auto from = std::lower_bound(numbers.begin(), numbers.end(), first);
+  std::uint64_t next = first;
+  for (auto number = from; number != numbers.end(); ++number, ++next)
+    if (*number != next) return next;
+  return from == numbers.end() ? std::optional{first} : std::nullopt;
+}
+
+// Where the log begins: as early as it can be read from without a hole. A first segment that is
+// there is where it begins, come what may.
+Result<std::uint64_t> first_of(const Numbers& numbers) {
+  std::vector<std::uint64_t> starts;
+  if (!numbers.segments.empty() && numbers.segments.front() == 1) {
+    starts = {1};
+  } else {
+    for (const std::uint64_t last : numbers.retired) starts.push_back(last + 1);
+  }
+  for (const std::uint64_t start : starts)
+    if (!hole(numbers.segments, start)) return start;
+  const std::uint64_t missing = *hole(numbers.segments, starts.empty() ? 1 : starts.back());
+  std::string detail = segment_name(missing);
+  if (!numbers.segments.empty() && numbers.segments.back() > missing)
+    detail +=
+        " (there is " +
+        segment_name(*std::upper_bound(numbers.segments.begin(), numbers.segments.end(), missing)) +
+        ")";
+  return fail(Code::verification_failed, "a segment of the audit log is missing",
+              detail + "; bring it back from a copy");
 }
 
 }  // namespace
 
-std::string segment_name(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  if (digits.size() < kDigits) digits.insert(0, kDigits - digits.size(), '0');
-  return std::string{kPrefix} + digits + std::string{kSuffix};
-}
+std::string segment_name(std::uint64_t number) { return kSegmentNames.name(number); }
 
 std::optional<std::uint64_t> segment_number(std::string_view name) {
-  if (!looks_like_segment(name) || name.size() < kPrefix.size() + kDigits + kSuffix.size())
-    return std::nullopt;
-  const std::string_view digits =
-      name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  if (number == 0 || segment_name(number) != name) return std::nullopt;
-  return number;
+  return kSegmentNames.number(name);
 }
 
-Result<std::vector<std::string>> list_segments(const std::string& directory) {
-  std::error_code error;
-  std::vector<std::uint64_t> numbers;
-  std::filesystem::directory_iterator entry{directory, error};
-  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (!looks_like_segment(name)) continue;
-    const std::optional<std::uint64_t> number = segment_number(name);
-    // The name itself stays out of the sentence: whoever may write here chose it.
-    if (!number)
-      return fail(Code::verification_failed, "a file that is named almost like a segment",
-                  "in " + directory +
-                      ", matching audit-*.jsonl; segments are audit-000001.jsonl, "
-                      "audit-000002.jsonl and so on: move it away");
-    numbers.push_back(*number);
-  }
-  if (error)
-    return fail(os_error(Code::usage, "cannot read the directory", directory, error.value()));
-  if (numbers.empty())
+Result<LogFiles> list_log(const std::string& directory) {
+  TRY(const Numbers numbers, read_numbers(directory));
+  if (numbers.segments.empty() && numbers.retired.empty())
     return fail(Code::usage, "no audit log here", directory + " has no audit-000001.jsonl");
-  std::sort(numbers.begin(), numbers.end());
-  TRY_VOID(check_numbers(numbers));
-  std::vector<std::string> names;
-  for (const std::uint64_t number : numbers) names.push_back(segment_name(number));
-  return names;
+  LogFiles files;
+  TRY(files.first, first_of(numbers));
+  for (const std::uint64_t number : numbers.segments)
+    (number < files.first ? files.leftovers : files.segments).push_back(segment_name(number));
+  for (const std::uint64_t last : numbers.retired) {
+    std::string name = retired_name(last);
+    if (last + 1 == files.first)
+      files.base = std::move(name);
+    else
+      (last < files.first ? files.leftovers : files.pending).push_back(std::move(name));
+  }
+  return files;
 }
 
 Result<SegmentReader> SegmentReader::open(const std::string& directory) {
-  TRY(std::vector<std::string> files, list_segments(directory));
-  SegmentReader reader{directory, std::move(files)};
+  TRY(LogFiles files, list_log(directory));
+  std::optional<RetiredFile> base;
+  if (!files.base.empty()) {
+    TRY(base, read_retired(directory, files.base));
+  }
+  SegmentReader reader{directory, std::move(files), std::move(base)};
   TRY_VOID(reader.open_current());
   return reader;
 }
@@ -100,7 +134,7 @@ Result<std::optional<LogLine>> SegmentReader::next() {
                                    .line = line(),
                                    .seq = ++seq_,
                                    .offset = lines_->offset()}};
-    if (current_ + 1 == files_.size()) return std::optional<LogLine>{};
+    if (current_ + 1 == files_.segments.size()) return std::optional<LogLine>{};
     if (rest() != 0)
       return fail(Code::verification_failed, "a segment that is not the last ends inside a line",
                   file() + ": line " + std::to_string(line() + 1));
@@ -110,10 +144,17 @@ Result<std::optional<LogLine>> SegmentReader::next() {
 }
 
 Result<void> SegmentReader::look_again() {
-  TRY(std::vector<std::string> files, list_segments(directory_));
-  if (files.size() < files_.size())
+  TRY(LogFiles files, list_log(directory_));
+  const auto there = [&files](const std::string& name) {
+    return std::find(files.segments.begin(), files.segments.end(), name);
+  };
+  if (there(files_.segments.back()) == files.segments.end())
     return fail(Code::verification_failed, "a segment of the audit log is missing",
-                files_.back() + " was there before");
+                files_.segments.back() + " was there before");
+  const auto here = there(file());
+  if (here == files.segments.end())
+    return fail(Code::verification_failed, "a segment was let go while it was read", file());
+  current_ = static_cast<std::size_t>(here - files.segments.begin());
   files_ = std::move(files);
   lines_->forget_rest();
   return {};

@@ -1,7 +1,8 @@
 // The log's lines as one stream over all segments of a directory: audit-000001.jsonl,
-// audit-000002.jsonl, … Only the last one grows; every other ends at a whole line.
+// audit-000002.jsonl, … Only the last one grows; every other ends at a whole line. Where the first
+// were let go, a file has the state of the log up to there (retired.h), and reading begins behind.
 //
-//   list_segments(directory)         their names in order
+//   list_log(directory)              which files make it up
 //   SegmentReader::open(directory)   next() gives one line after another
 //   reader.look_again()              and goes on where the log has grown meanwhile
 #pragma once
@@ -15,6 +16,7 @@
 
 #include "hsm_signer/audit/lines.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/retired.h"
 #include "hsm_signer/base/os.h"
 #include "hsm_signer/base/result.h"
 
@@ -25,9 +27,20 @@ std::string segment_name(std::uint64_t number);
 // The number of such a name; nothing for any other spelling.
 std::optional<std::uint64_t> segment_number(std::string_view name);
 
-// In order, at least one. usage: the directory cannot be read, or has none. verification_failed: a
-// hole in the numbers, or a name that begins and ends like a segment's and is none (audit-1.jsonl).
-Result<std::vector<std::string>> list_segments(const std::string& directory);
+struct LogFiles {
+  std::uint64_t first = 1;            // Number of the first segment.
+  std::vector<std::string> segments;  // In order, at least one.
+  std::string base;                   // Has the state before the first; empty where that is 1.
+  // Segments before the first and older such files: of a removal that did not come to its end.
+  std::vector<std::string> leftovers;
+  // Such files of segments that are all still there: letting those go did not come to its end, or
+  // somebody has brought them back.
+  std::vector<std::string> pending;
+};
+// usage: the directory cannot be read, or has no log. verification_failed: a hole in the numbers,
+// segments before the first that nothing stands for, or a name that begins and ends like a
+// segment's and is none (audit-1.jsonl).
+Result<LogFiles> list_log(const std::string& directory);
 
 struct LogLine {
   std::string_view text;     // Without its newline; valid until the reader's next call.
@@ -40,7 +53,7 @@ struct LogLine {
 // Holds one block of one file at a time, however long the log is.
 class SegmentReader {
  public:
-  // As list_segments().
+  // As list_log(), and read_retired() of the base.
   static Result<SegmentReader> open(const std::string& directory);
 
   // The next whole line; nothing at the end, where the bytes behind the last newline are counted by
@@ -53,21 +66,29 @@ class SegmentReader {
   Result<void> look_again();
 
   // Of the last line given out, or where that is none, of the segment it would be in.
-  const std::string& file() const { return files_[current_]; }
+  const std::string& file() const { return files_.segments[current_]; }
   std::uint64_t line() const { return lines_->line(); }
   std::uint64_t seq() const { return seq_; }
   // Bytes behind the last newline of the last segment. After next() gave nothing.
   std::uint64_t rest() const { return lines_->rest(); }
 
+  // What came before the first line: nothing, or records that were let go, which seq() counts.
+  const std::optional<RetiredFile>& base() const { return base_; }
+  const LogFiles& files() const { return files_; }
+
  private:
-  SegmentReader(std::string directory, std::vector<std::string> files)
-      : directory_{std::move(directory)}, files_{std::move(files)} {}
+  SegmentReader(std::string directory, LogFiles files, std::optional<RetiredFile> base)
+      : directory_{std::move(directory)},
+        files_{std::move(files)},
+        base_{std::move(base)},
+        seq_{base_ ? base_->retired.records() : 0} {}
   Result<void> open_current();
 
   std::string directory_;
-  std::vector<std::string> files_;
+  LogFiles files_;
+  std::optional<RetiredFile> base_;
   std::size_t current_ = 0;
-  std::uint64_t seq_ = 0;
+  std::uint64_t seq_;
   OwnedFd fd_;
   std::unique_ptr<LineReader> lines_;
 };

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
-#include <unordered_map>
 
 #include "hsm_signer/audit/checkpoint.h"
 #include "hsm_signer/audit/log.h"
 #include "hsm_signer/audit/merkle.h"
+#include "hsm_signer/audit/nonce_accounts.h"
 #include "hsm_signer/audit/record.h"
 #include "hsm_signer/audit/records_ahead.h"
 #include "hsm_signer/audit/seals.h"
@@ -20,6 +20,8 @@
 namespace hsm::audit {
 namespace {
 
+constexpr std::uint64_t kLookEvery = 1024;  // Records, between two looks whether to go on.
+
 class Verifier {
  public:
   struct Anchor {
@@ -28,8 +30,8 @@ class Verifier {
   };
 
   Verifier(SegmentReader lines, int checkpoints, const std::optional<Anchor>& anchor,
-           const AuditKey& key, WithoutSeal without_seal)
-      : lines_{std::move(lines)},
+           const AuditKey& key, WithoutSeal without_seal, Helpers helpers = Helpers::of_each_core)
+      : lines_{std::move(lines), helpers},
         checkpoints_{checkpoints, key, says_in(kCheckpointsName)},
         without_seal_{without_seal},
         workers_{key, [this](Severity severity, std::string sentence) {
@@ -41,12 +43,11 @@ class Verifier {
   }
 
   Result<Verified> run() {
-    TRY_VOID(checkpoints_.advance());
-    if (anchor_) TRY_VOID(anchor_->advance());
-    TRY_VOID(compare_seals());
+    TRY_VOID(begin());
     TRY_VOID(read_lines());
     TRY_VOID(finish_seals());
     judge_anchor();
+    judge_beginning();
     out_.records = tree_.size();
     out_.root = tree_.root();
     out_.unsealed = out_.records - out_.sealed;
@@ -55,24 +56,71 @@ class Verifier {
     return std::move(out_);
   }
 
- private:
-  Result<void> read_lines() {
-    for (;;) {
-      const auto line = lines_.next();
-      if (!line && line.error().code != Code::verification_failed) return fail(line.error());
-      if (!line) {
-        in_log(Severity::failure, line.error().sentence() + "; the rest was not read");
-        return {};
-      }
-      if (!*line) break;
-      judge(**line);
-      TRY_VOID(compare_seals());
+  Result<Retired> run_to(const Cut& cut, const std::function<bool()>& goes_on) {
+    cut_ = &cut;
+    TRY_VOID(begin());
+    while (!state_ || out_.sealed < cut.records) {
+      if (tree_.size() % kLookEvery == 0 && goes_on && !goes_on())
+        return fail(Code::overloaded, "the signer is stopping");
+      TRY(const bool more, read_line());
+      if (!more) break;
     }
-    if (lines_.rest() == 0) return {};
+    TRY_VOID(verdict(out_));
+    if (state_ && out_.sealed >= cut.records) return *std::move(state_);
+    return fail(Code::verification_failed, "no checkpoint is over the records that are to go",
+                std::to_string(out_.sealed) + " of " + std::to_string(cut.records));
+  }
+
+ private:
+  // Goes on from the state that is kept of what was let go. It needs no trust: the next checkpoint
+  // is over its tree, and a record under a checkpoint has the hash of all of it.
+  Result<void> begin() {
+    if (const auto& base = lines_.base()) {
+      tree_ = base->retired.tree;
+      workers_.resume(base->retired.workers);
+      nonces_.resume(base->retired.nonces);
+      retentions_.want(base->sha256);
+      out_.let_go = tree_.size();
+    }
+    TRY_VOID(checkpoints_.advance());
+    if (anchor_) TRY_VOID(anchor_->advance());
+    for (; is_over_less(checkpoints_); ++out_.uncompared) TRY_VOID(checkpoints_.advance());
+    while (anchor_ && is_over_less(*anchor_)) TRY_VOID(anchor_->advance());
+    return compare_seals();
+  }
+  bool is_over_less(const Seals& seals) const {
+    return seals.current() && seals.current()->size < tree_.size();
+  }
+
+  Result<void> read_lines() {
+    for (bool more = true; more;) {
+      TRY(more, read_line());
+    }
+    if (damaged_ || lines_.rest() == 0) return {};
     add(Severity::warning, lines_.file(), lines_.line() + 1,
         "an unfinished line of " + std::to_string(lines_.rest()) +
             " bytes: a write was cut; the next start removes and records it");
     return {};
+  }
+
+  // False at the end, and where nothing more can be read.
+  Result<bool> read_line() {
+    const auto line = lines_.next();
+    if (!line && line.error().code != Code::verification_failed) return fail(line.error());
+    if (!line) {
+      in_log(Severity::failure, line.error().sentence() + "; the rest was not read");
+      damaged_ = true;
+      return false;
+    }
+    if (!*line) return false;
+    judge(**line);
+    if (cut_ && tree_.size() == cut_->records)
+      state_ = Retired{.kept_from = cut_->kept_from,
+                       .tree = tree_,
+                       .workers = workers_.state(),
+                       .nonces = nonces_.state()};
+    TRY_VOID(compare_seals());
+    return true;
   }
 
   void judge(const RecordsAhead::Read& read) {
@@ -104,24 +152,18 @@ class Verifier {
         out_.refused += record.count;
         return;
       case Kind::key:
-      case Kind::admin:
       case Kind::stop:
       case Kind::token:
         return;
+      case Kind::admin:
+        return retentions_.see(record);
     }
   }
 
   void judge_allow(const Record& record) {
     ++out_.allowed;
     workers_.allow(record);
-    const Result<Uint128> nonce = nonce_units(record.nonce);
-    if (!nonce) return;  // parse_line() has refused it.
-    const auto [mark, first] = nonces_.try_emplace(record.api_key_id, *nonce);
-    if (first) return;
-    if (*nonce <= mark->second)
-      in_log(Severity::failure,
-             "nonce " + record.nonce + " of " + record.api_key_id + " is not above the one before");
-    mark->second = std::max(mark->second, *nonce);
+    if (auto wrong = nonces_.allow(record)) in_log(Severity::failure, *std::move(wrong));
   }
 
   void judge_gap(const Record& record) {
@@ -133,6 +175,7 @@ class Verifier {
   Result<void> compare_seals() {
     while (checkpoints_.is_over(tree_.size())) {
       compare_checkpoint();
+      if (state_) return {};  // The next note may just be being written.
       TRY_VOID(checkpoints_.advance());
     }
     while (anchor_ && anchor_->is_over(tree_.size())) {
@@ -181,11 +224,48 @@ class Verifier {
   void judge_anchor() {
     if (!anchor_) return;
     if (anchor_->count() == 0) in_anchor(0, "no note here verifies: an anchor that proves nothing");
+    if (anchor_->count() != 0 && out_.let_go != 0 && out_.anchors == 0)
+      in_anchor(0,
+                "every note here that verifies is over records that were let go: nothing was "
+                "compared; bring those back from the archive");
     // A checkpoint is on the log's disk before it is anchored.
     if (out_.anchored > out_.sealed)
       in_anchor(anchored_line_, "the log's checkpoints were cut since it was anchored at " +
                                     std::to_string(out_.anchored) + " records: they end at " +
                                     std::to_string(out_.sealed));
+  }
+
+  void judge_beginning() {
+    const LogFiles& files = lines_.files();
+    if (lines_.base()) judge_base(*lines_.base());
+    if (!files.leftovers.empty())
+      add(Severity::warning, files.leftovers.front(), 0,
+          "what was let go is still there in part (" + std::to_string(files.leftovers.size()) +
+              " files) and was not read: a removal that did not come to its end; the next start "
+              "ends it");
+    if (!files.pending.empty())
+      add(Severity::note, files.pending.front(), 0,
+          "what it stands for is still there, so it was not used: brought back from an archive, or "
+          "letting it go did not come to its end; the next start ends it or takes it back");
+  }
+
+  void judge_base(const RetiredFile& base) {
+    const auto record = retentions_.found(base.sha256);
+    const std::string gone = "records 1 to " + std::to_string(base.retired.records());
+    const std::string unexplained =
+        "segments are missing and no officers' retention explains it: " + gone + " are not there, ";
+    if (!record)
+      return add(Severity::failure, base.name, 0,
+                 unexplained + "and no record has this file's hash");
+    if (record->seq > out_.sealed)
+      return add(Severity::failure, base.name, 0,
+                 unexplained + "and the record that says so (" + std::to_string(record->seq) +
+                     ") is under no checkpoint");
+    add(Severity::note, base.name, 0,
+        gone + " were let go on " + rfc3339(record->time) + " by " + record->by +
+            " (retention record " + std::to_string(record->seq) + "); of " +
+            std::to_string(out_.uncompared) +
+            " checkpoints over fewer records only the signatures could be verified");
   }
 
   void say_what_is_unsealed() {
@@ -234,7 +314,7 @@ class Verifier {
   }
 
   RecordsAhead lines_;
-  std::string sealed_file_ = segment_name(1);  // Where the last checkpoint that verifies ends.
+  std::string sealed_file_{lines_.file()};  // Where the last checkpoint that verifies ends.
   std::uint64_t sealed_line_ = 0;
   std::uint64_t sealed_before_ = 0;  // By the checkpoint before that.
   Seals checkpoints_;
@@ -245,13 +325,24 @@ class Verifier {
   Tree tree_;
   Verified out_;
   WorkerAccounts workers_;
-  std::unordered_map<std::string, Uint128> nonces_;
+  NonceAccounts nonces_;
+  RetentionRecords retentions_;
+  bool damaged_ = false;  // The rest could not be read.
+  const Cut* cut_ = nullptr;
+  std::optional<Retired> state_;  // At the cut.
 };
 
 Result<OwnedFd> open_for_reading(const std::string& path) {
   OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!fd.valid()) return fail(os_error(Code::usage, "cannot open", path));
   return fd;
+}
+
+// Without notes there is still something to check, and something to say.
+Result<OwnedFd> open_checkpoints(const std::string& directory) {
+  const std::string notes = directory + "/" + std::string{kCheckpointsName};
+  const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
+  return open_for_reading(absent ? "/dev/null" : notes);
 }
 
 }  // namespace
@@ -272,16 +363,23 @@ Result<Verified> verify_directory(const std::string& directory, std::string_view
                                   WithoutSeal without_seal, const std::string& anchor) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
   TRY(SegmentReader lines, SegmentReader::open(directory));
-  // Without notes there is still something to check, and something to say.
-  const std::string notes = directory + "/" + std::string{kCheckpointsName};
-  const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
-  TRY(const OwnedFd checkpoints, open_for_reading(absent ? "/dev/null" : notes));
+  TRY(const OwnedFd checkpoints, open_checkpoints(directory));
   if (anchor.empty())
     return Verifier{std::move(lines), checkpoints.get(), {}, key, without_seal}.run();
   TRY(const OwnedFd elsewhere, open_regular_file(anchor));
   return Verifier{
       std::move(lines), checkpoints.get(), {{anchor, elsewhere.get()}}, key, without_seal}
       .run();
+}
+
+Result<Retired> state_after(const std::string& directory, std::string_view public_key_pem,
+                            const Cut& cut, std::function<bool()> goes_on) {
+  TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
+  TRY(SegmentReader lines, SegmentReader::open(directory));
+  TRY(const OwnedFd checkpoints, open_checkpoints(directory));
+  // Beside a signer that signs.
+  return Verifier{std::move(lines), checkpoints.get(), {}, key, WithoutSeal::fails, Helpers::none}
+      .run_to(cut, goes_on);
 }
 
 Result<void> verdict(const Verified& verified) {

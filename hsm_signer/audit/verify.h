@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "hsm_signer/audit/retention.h"
 #include "hsm_signer/base/hash.h"
 #include "hsm_signer/base/result.h"
 
@@ -29,7 +31,10 @@ struct Finding {
 inline constexpr std::size_t kFindingsLimit = 1000;
 
 struct Verified {
-  std::uint64_t records = 0;
+  std::uint64_t records = 0;  // In all: those that were let go too.
+  std::uint64_t let_go = 0;   // Of these; what follows is of the others.
+  std::uint64_t uncompared =
+      0;  // Checkpoints over fewer than that, of which only the signature says anything.
   std::uint64_t allowed = 0;
   std::uint64_t refused = 0;
   std::uint64_t gaps = 0;         // Counts that gap records give up, not records.
@@ -54,6 +59,11 @@ enum class WithoutSeal : bool { fails, passes };
 Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
                                   WithoutSeal without_seal = WithoutSeal::fails,
                                   const std::string& anchor = {});
+// What the records of segments before `cut.kept_from` come to (plan_cut()), once the log verifies
+// up to there and to the next checkpoint. As verify_directory(); verification_failed where it does
+// not, with the first failure.
+Result<Retired> state_after(const std::string& directory, std::string_view public_key_pem,
+                            const Cut& cut, std::function<bool()> goes_on = {});
 // verification_failed with the first failure and how many there are, for exit status 4.
 Result<void> verdict(const Verified& verified);
 

@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::size_t kForeignKeys = 16;
 
-// Of 64 hex digits, as parse_line() has seen to.
-Sha256 hash_of(std::string_view hex) {
-  Sha256 hash{};
-  const auto bytes = hex_decode(hex);
-  if (bytes && bytes->size() == hash.size()) std::copy(bytes->begin(), bytes->end(), hash.begin());
-  return hash;
-}
-
 std::string range(std::uint64_t from, std::uint64_t to) {
   return from == to ? std::to_string(from) : std::to_string(from) + " to " + std::to_string(to);
 }
@@ -26,6 +18,30 @@ std::string range(std::uint64_t from, std::uint64_t to) {
 std::string named(std::uint64_t worker) { return "worker " + hex64_text(worker); }
 
 }  // namespace
+
+void WorkerAccounts::resume(const std::vector<RetiredWorker>& workers) {
+  for (const RetiredWorker& worker : workers)
+    accounts_[worker.worker] = {.last = worker.last,
+                                .recorded = worker.recorded,
+                                .confirmed = worker.confirmed,
+                                .seq = worker.seq,
+                                .followed = worker.digest.has_value(),
+                                .digest = worker.digest.value_or(Sha256{})};
+}
+
+std::vector<RetiredWorker> WorkerAccounts::state() const {
+  std::vector<RetiredWorker> workers;
+  for (const auto& [worker, account] : accounts_) {
+    RetiredWorker& state = workers.emplace_back(RetiredWorker{.worker = worker,
+                                                              .last = account.last,
+                                                              .recorded = account.recorded,
+                                                              .confirmed = account.confirmed,
+                                                              .seq = account.seq});
+    if (account.followed) state.digest = account.digest;
+  }
+  std::ranges::sort(workers, {}, &RetiredWorker::worker);
+  return workers;
+}
 
 void WorkerAccounts::allow(const Record& record) {
   Account& account = accounts_[record.worker];

@@ -10,6 +10,7 @@
 
 #include "hsm_signer/audit/checkpoint.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/retired.h"
 #include "hsm_signer/audit/verify.h"
 
 namespace hsm::audit {
@@ -21,6 +22,10 @@ class WorkerAccounts {
   // `key` outlives this. Usage that another key signs is not taken, and said once for each key.
   WorkerAccounts(const AuditKey& key, Say say)
       : key_{key}, fingerprint_{key.fingerprint()}, say_{std::move(say)} {}
+
+  // Before the first record: what those came to that are no longer there.
+  void resume(const std::vector<RetiredWorker>& workers);
+  std::vector<RetiredWorker> state() const;
 
   // Records of these kinds, in the order of the log.
   void allow(const Record& record);

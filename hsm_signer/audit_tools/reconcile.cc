@@ -21,10 +21,18 @@ bool is_incoming(const Item& item) {
 struct Signed {
   Claims claims;
   std::optional<Clock::Wall> first;
+  bool let_go = false;  // Records before that.
 };
+
+// Whether the log's beginning was let go.
+Result<bool> was_let_go(const std::string& directory) {
+  TRY(const audit::SegmentReader reader, audit::SegmentReader::open(directory));
+  return reader.base().has_value();
+}
 
 Result<Signed> read_log(const std::string& directory, const ReconcileOptions& options) {
   Signed known{Claims{options.skew}, {}};
+  TRY(known.let_go, was_let_go(directory));
   Filter all = options.filter;
   all.span = {};  // An order that rests may have been signed long before.
   TRY_VOID(visit_records(directory, {}, [&](const audit::Record& record, const audit::LogLine&) {
@@ -42,7 +50,10 @@ Result<Signed> read_log(const std::string& directory, const ReconcileOptions& op
 class Comparison {
  public:
   Comparison(Signed known, const ReconcileOptions& options)
-      : claims_{std::move(known.claims)}, first_{known.first}, options_{options} {}
+      : claims_{std::move(known.claims)},
+        first_{known.first},
+        let_go_{known.let_go},
+        options_{options} {}
 
   Reconciled run(std::vector<Item> items) {
     std::stable_sort(items.begin(), items.end(),
@@ -100,8 +111,11 @@ class Comparison {
     if (verdict == Verdict::before_log) out_.before_log += items;
   }
 
+  // Where records were let go, one of them may answer for what lies within the skew of the first
+  // that is there.
   bool is_before_log(const Item& item) const {
-    return first_ && item.time + options_.skew < *first_;
+    if (!first_) return false;
+    return let_go_ ? item.time - options_.skew < *first_ : item.time + options_.skew < *first_;
   }
 
   // One order trades many times; the orders themselves, where they are given, answer for it.
@@ -145,7 +159,9 @@ class Comparison {
     if (claims_.answer(traded)) return count(Verdict::signed_here, trades.size());
     if (is_before_log(sum)) return count(Verdict::before_log, trades.size());
     sum.amount = traded.amount;
-    out_.foreign.push_back({std::move(sum), "no order was signed here that could trade so"});
+    std::string why = "no order was signed here that could trade so";
+    if (let_go_) why += ", unless it rested since before the records that were let go";
+    out_.foreign.push_back({std::move(sum), std::move(why)});
   }
 
   // Only between the first and the last of the kind: the history is silent about the rest.
@@ -167,6 +183,7 @@ class Comparison {
 
   Claims claims_;
   const std::optional<Clock::Wall> first_;
+  const bool let_go_;
   const ReconcileOptions& options_;
   std::unordered_map<std::string, Verdict> orders_;  // By id: those whose trades need no answer.
   std::deque<Traded> traded_;                        // Claims keep pointers.

@@ -21,6 +21,8 @@ Json verified_json(const audit::Verified& log, bool anchored) {
   Json json;
   json.boolean("ok", log.ok())
       .number("records", log.records)
+      .number("let_go", log.let_go)
+      .number("uncompared", log.uncompared)
       .number("allowed", log.allowed)
       .number("refused", log.refused)
       .number("gaps", log.gaps)
@@ -40,10 +42,12 @@ std::string verified_text(const audit::Verified& log, bool anchored) {
   for (const audit::Finding& finding : log.findings)
     text +=
         std::string{name(finding.severity)} + " " + where(finding) + ": " + finding.sentence + "\n";
-  text += std::to_string(log.records) + " records (" + std::to_string(log.allowed) + " allowed, " +
-          std::to_string(log.refused) + " refused), " + std::to_string(log.checkpoints) +
-          " checkpoints, " + std::to_string(log.gaps) + " lost\n" + std::to_string(log.sealed) +
-          " sealed, " + std::to_string(log.unsealed) + " after the last checkpoint\n";
+  text += std::to_string(log.records) + " records (" +
+          (log.let_go == 0 ? "" : std::to_string(log.let_go) + " let go, ") +
+          std::to_string(log.allowed) + " allowed, " + std::to_string(log.refused) + " refused), " +
+          std::to_string(log.checkpoints) + " checkpoints, " + std::to_string(log.gaps) +
+          " lost\n" + std::to_string(log.sealed) + " sealed, " + std::to_string(log.unsealed) +
+          " after the last checkpoint\n";
   if (anchored)
     text += "the anchor's " + std::to_string(log.anchors) + " notes cover the first " +
             std::to_string(log.anchored) + "\n";

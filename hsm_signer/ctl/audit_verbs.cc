@@ -134,6 +134,17 @@ void add_report(CLI::App& audit, Commands& commands) {
   commands.choose(report, &ctl::audit_report, options);
 }
 
+void add_retention(CLI::App& audit, Commands& commands) {
+  RetentionOptions& options = commands.retention;
+  CLI::App& retention = add(audit, "retention", "Let old records go, on officers' word",
+                            "audit retention --before 2026-01-01 --statement r.statement");
+  retention.add_option("--before", options.before, "What is older may go: 2026-01-01")->required();
+  retention.add_option("--statement", options.statement,
+                       "Of officers, signed ('-': standard input)");
+  retention.add_flag("--dry-run", options.dry_run, "Only say what would go");
+  commands.choose(retention, &ctl::audit_retention, options);
+}
+
 }  // namespace
 
 void add_audit_verbs(CLI::App& app, Commands& commands) {
@@ -145,6 +156,7 @@ void add_audit_verbs(CLI::App& app, Commands& commands) {
   add_tail(audit, commands);
   add_reconcile(audit, commands);
   add_report(audit, commands);
+  add_retention(audit, commands);
 }
 
 }  // namespace hsm::ctl

@@ -26,6 +26,7 @@ struct Commands {
   TailOptions tail;
   ReconcileOptions reconcile;
   ReportOptions report;
+  RetentionOptions retention;
   SwitchOptions switches;
   PanicOptions panic;
   ApprovalOptions approval;

@@ -209,5 +209,12 @@ struct ReportOptions {
   std::string output;
 };
 Result<void> audit_report(Context& context, const ReportOptions& options);
+// audit_retention.cc: asks the signer to let old records go.
+struct RetentionOptions {
+  std::string before;     // "2026-01-01" or an instant.
+  std::string statement;  // File: officers' statement of it; empty: none.
+  bool dry_run = false;
+};
+Result<void> audit_retention(Context& context, const RetentionOptions& options);
 
 }  // namespace hsm::ctl

@@ -24,6 +24,7 @@
 #include "hsm_signer/service/panic.h"
 #include "hsm_signer/service/past.h"
 #include "hsm_signer/service/policy_office.h"
+#include "hsm_signer/service/retention_desk.h"
 #include "hsm_signer/service/sealer.h"
 #include "hsm_signer/service/signer.h"
 #include "hsm_signer/transport/admin_handler.h"
@@ -159,7 +160,16 @@ class Daemon {
             {.clock = clock_, .policy = policy, .registry = registry, .deadline = config.deadline}},
         client_handler_{signer_, gates_},
         audit_{clock_, ledger_},
-        admin_handler_{admin_, switches_, panic_, policies_, audit_},
+        retention_{
+            {.io = io,
+             .clock = clock_,
+             .log = log,
+             .ledger = ledger_,
+             .officers = officers_,
+             .audit_key = config.audit_key,
+             .seal_now = [this](std::function<void()> done) { sealer_.seal_now(std::move(done)); },
+             .anchored = [this] { return anchors_.covered(); }}},
+        admin_handler_{admin_, switches_, panic_, policies_, audit_, retention_},
         past_{std::move(past)} {}
 
   // Whether officers have let in the policy that this run is to begin with.
@@ -210,6 +220,7 @@ class Daemon {
     pool_.start();
     sealer_.start();
     keeper_.start();
+    retention_.start();
     clients_->start();
     admins_->start();
     ::sd_notify(0, "READY=1");
@@ -324,6 +335,7 @@ class Daemon {
   service::GateDesk gates_;
   transport::ClientHandler client_handler_;
   service::AuditDesk audit_;
+  service::RetentionDesk retention_;
   transport::AdminHandler admin_handler_;
   service::Past past_;  // What is left of it once every part has its own; until run().
   std::optional<transport::Server> clients_;
@@ -371,7 +383,8 @@ Result<void> serve(const Options& options) {
   TRY(const std::unique_ptr<audit::Log> log,
       audit::Log::open(config.audit, replay, audit::Disk::system(),
                        {.bytes = config.audit_segment_bytes, .reserve = config.audit_reserve_bytes},
-                       past.anchor.heads));
+                       past.anchor.heads,
+                       [&past](const audit::Retired& retired) { past.resume(retired); }));
   if (options.audit_lost) TRY_VOID(service::give_up_log(io, *state, *log, config.audit_anchor));
   TRY_VOID(service::check_sealed(io, *state, *log, clock, past));
   TRY_VOID(past.read_statements(io, *state, clock.wall()));

@@ -34,6 +34,11 @@ class AnchorDesk {
   // Sends the last one. `done` runs once that is written or has failed, and at the latest after a
   // few seconds: a mount that hangs does not hang the stop.
   void finish(std::function<void()> done);
+  // Records that the anchor's file covers; nothing where none is configured, 0 where it is lost.
+  std::optional<std::uint64_t> covered() const {
+    if (!file_ && !is_lost_) return std::nullopt;
+    return file_ ? covered_ : 0;
+  }
   // How the anchor does, in words.
   std::string status() const;
 

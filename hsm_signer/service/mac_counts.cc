@@ -7,6 +7,11 @@ namespace hsm::service {
 using audit::Kind;
 using audit::Record;
 
+void MacCounts::resume(const std::vector<audit::RetiredWorker>& workers) {
+  for (const audit::RetiredWorker& worker : workers)
+    workers_[worker.worker] = {.last = worker.last, .confirmed = worker.confirmed};
+}
+
 void MacCounts::see(const Record& record) {
   switch (record.kind) {
     case Kind::sign:

@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/retired.h"
 #include "hsm_signer/base/usage_text.h"
 
 namespace hsm::service {
 
 class MacCounts {
  public:
+  // Before the first record: how far those were told that the log no longer has.
+  void resume(const std::vector<audit::RetiredWorker>& workers);
   // A record of the log, old or about to be appended, in order.
   void see(const audit::Record& record);
   // What was appended last was not written: usage records among it are to be written again.

@@ -74,15 +74,27 @@ Result<std::optional<OfficersDesk::Place>> OfficersDesk::place_of(const SignerCo
   return std::optional<Place>{std::move(place)};
 }
 
+namespace {
+
+Clock::Wall expiry_of(const audit::Record& use) {
+  if (use.detail.starts_with(kUntil))
+    if (const auto until = parse_rfc3339(std::string_view{use.detail}.substr(kUntil.size())))
+      return *until;
+  return use.time + officers::kLongestLife;
+}
+
+}  // namespace
+
 void OfficersDesk::Used::replay(const audit::Record& record) {
   if (record.kind != audit::Kind::admin) return;
   if (record.action == kGivenBack) used_.erase(record.statement);
   if (record.action != kAction) return;
-  Use use{.expires = record.time + officers::kLongestLife, .sha256 = record.text_sha256};
-  if (record.detail.starts_with(kUntil))
-    if (const auto until = parse_rfc3339(std::string_view{record.detail}.substr(kUntil.size())))
-      use.expires = *until;
-  used_.insert_or_assign(record.statement, std::move(use));
+  used_.insert_or_assign(record.statement,
+                         Use{.expires = expiry_of(record), .sha256 = record.text_sha256});
+}
+
+bool OfficersDesk::Used::may_count(const audit::Record& record, Clock::Wall now) {
+  return record.kind == audit::Kind::admin && record.action == kAction && expiry_of(record) > now;
 }
 
 Result<void> OfficersDesk::Used::read(const std::vector<state::Note>& used,

@@ -46,6 +46,8 @@ class OfficersDesk {
    public:
     // Called with each record of the log, in order.
     void replay(const audit::Record& record);
+    // Whether it is needed at `now`, since a statement that it says was used has not expired.
+    static bool may_count(const audit::Record& record, Clock::Wall now);
     Result<void> read(const std::vector<state::Note>& used,
                       const std::vector<state::Note>& forgotten, Clock::Wall now);
 

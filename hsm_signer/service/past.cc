@@ -32,6 +32,14 @@ Result<Past> Past::of_state(asio::io_context& io, state::State& state, const Clo
   return past;
 }
 
+void Past::resume(const audit::Retired& retired) {
+  for (const audit::RetiredNonce& nonce : retired.nonces) {
+    marks[ApiKeyId{nonce.api_key_id}] = nonce.nonce;
+    released.let_go({nonce.api_key_id}, nonce.unspent);
+  }
+  counts.resume(retired.workers);
+}
+
 void Past::replay(const audit::Record& record) {
   if (!record.nonce.empty()) marks[ApiKeyId{record.api_key_id}] = record.nonce;
   released.replay(record);

@@ -46,9 +46,11 @@ struct Past {
   std::optional<PolicyGate::Accepted> policy;  // That officers let in last.
   AnchorAtStart anchor;                        // Set by the start itself: open_anchor().
 
-  // In this order: what the state has, each record of the log, and what the state has beyond those.
+  // In this order: what the state has, what is kept of records that the log no longer has, each
+  // record of the log, and what the state has beyond those.
   static Result<Past> of_state(boost::asio::io_context& io, state::State& state,
                                const Clock& clock);
+  void resume(const audit::Retired& retired);
   void replay(const audit::Record& record);
   Result<void> read_statements(boost::asio::io_context& io, state::State& state, Clock::Wall now);
 };

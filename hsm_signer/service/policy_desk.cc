@@ -49,17 +49,20 @@ void PolicyDesk::replay(const audit::Record& record) {
   if (!last_) counted_ = record.time;
   if (last_ && record.time > *last_) counted_ += record.time - *last_;
   last_ = record.time;
-  const bool allowed = record.kind == audit::Kind::sign && record.verdict == audit::Verdict::allow;
-  venue::Class cls{};
-  if (!allowed || !venue::class_from_name(record.endpoint_class, cls) || !policy::commits(cls))
-    return;
-  if (record.time + kLongestWindow < clock_.wall()) return;
+  if (!may_count(record, clock_.wall())) return;
   const policy::Charge charge{.key = record.key,
                               .asset = field(record, kAsset),
                               .amount = decimal_field(record, kAmount),
                               .currency = field(record, kCurrency),
                               .notional = decimal_field(record, kNotional)};
   usage_.replay(*rules_, record.rule, record.client, charge, counted_);
+}
+
+bool PolicyDesk::may_count(const audit::Record& record, Clock::Wall now) {
+  const bool allowed = record.kind == audit::Kind::sign && record.verdict == audit::Verdict::allow;
+  venue::Class cls{};
+  return allowed && venue::class_from_name(record.endpoint_class, cls) && policy::commits(cls) &&
+         record.time + kLongestWindow >= now;
 }
 
 Clock::Wall PolicyDesk::counted() {

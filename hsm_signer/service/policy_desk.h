@@ -19,6 +19,8 @@ class PolicyDesk {
 
   // At the start, each record of the log in its order: what was allowed lately counts again.
   void replay(const audit::Record& record);
+  // Whether a window may count it at `now`, if a start replays it.
+  static bool may_count(const audit::Record& record, Clock::Wall now);
 
   // Lives as long as the rules in force; decisions made with it name rules by address, so who keeps
   // one keeps rules() too.

@@ -35,7 +35,7 @@ void Released::replay(const audit::Record& record) {
   if (record.kind != audit::Kind::sign || record.verdict != audit::Verdict::allow) return;
   const ApiKeyId id{record.api_key_id};
   add(id, item_of(record));
-  if (record.op == kPanicOp && record.endpoint == kBurnEndpoint) burnt(id, record.nonce);
+  if (audit::burns(record)) burnt(id, record.nonce);
 }
 
 Released::Unspent Released::unspent(const ApiKeyId& id, nonce::Form form, Clock::Wall now) const {

@@ -15,10 +15,10 @@
 
 namespace hsm::service {
 
-// As a panic's records spell it, where `client` is one that no policy can name.
-inline constexpr std::string_view kPanicOp = "panic";
+// As a panic's records spell it: one that no policy can name.
 inline constexpr std::string_view kPanicClient = "(admin)";
-inline constexpr std::string_view kBurnEndpoint = "/v1/heartbeat";
+using audit::kBurnEndpoint;
+using audit::kPanicOp;
 
 class Released {
  public:
@@ -45,7 +45,9 @@ class Released {
   // An answer that burns: what is released below its nonce is no longer listed. Whether the
   // exchange has seen it only the operator knows who sent it.
   void burnt(const ApiKeyId& id, std::string_view nonce);
-  // From the log at the start. A record whose answer never left counts as released.
+  // At the start, of records that the log no longer has: so many of this API key may be unspent.
+  void let_go(const ApiKeyId& id, std::uint64_t unspent) { keys_[id].dropped += unspent; }
+  // From the log at the start, behind those. A record whose answer never left counts as released.
   void replay(const audit::Record& record);
 
   // What the exchange may still take. Incrementing keys: all above the last nonce burnt. signer-s:

@@ -127,6 +127,11 @@ Result<void> AdminHandler::answer_incident(const std::shared_ptr<Connection>& co
       policies_.reload(who, ask, reply_to<wire::PolicyInForce>(connection, frame));
       return {};
     }
+    case Type::let_go: {
+      TRY(const wire::LetGo ask, wire::decode<wire::LetGo>(frame));
+      retention_.let_go(who, ask, reply_to<wire::LetGone>(connection, frame));
+      return {};
+    }
     case Type::raise_alarm: {
       TRY(const wire::RaiseAlarm ask, wire::decode<wire::RaiseAlarm>(frame));
       audit_.alarm(who, ask, reply_to<wire::Done>(connection, frame));

@@ -300,6 +300,49 @@ struct RaiseAlarm {
   }
 };
 
+// Lets old records of the audit log go: whole segments, every record of which is older. Answer
+// LetGone, once they are gone.
+struct LetGo {
+  static constexpr Type kType = Type::let_go;
+  std::string before;    // RFC 3339 in UTC with microseconds.
+  bool dry_run = false;  // Only say what would go; needs no statement.
+  std::string statement;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.before);
+    visit.optional(2, self.dry_run);
+    visit.optional(3, self.statement);
+  }
+};
+
+struct LetGone {
+  std::uint64_t first_segment = 0;  // The first that goes; equal to kept_from: none does.
+  std::uint64_t kept_from = 0;      // The first that stays.
+  std::uint64_t records = 0;        // Of the log up to there, and of these
+  std::uint64_t count = 0;          // so many that go now.
+  std::uint64_t bytes = 0;
+  std::string first;  // Times of the oldest and newest of them; empty where nothing goes.
+  std::string last;
+  std::string why;        // The next segment stays.
+  std::uint64_t seq = 0;  // Of the retention record; 0: nothing went.
+  std::string sha256;     // Of what is kept of them; empty where nothing went.
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit& visit) {
+    visit.required(1, self.first_segment);
+    visit.required(2, self.kept_from);
+    visit.required(3, self.records);
+    visit.required(4, self.count);
+    visit.required(5, self.bytes);
+    visit.optional(6, self.first);
+    visit.optional(7, self.last);
+    visit.required(8, self.why);
+    visit.optional(9, self.seq);
+    visit.optional(10, self.sha256);
+  }
+};
+
 struct Drain {
   static constexpr Type kType = Type::drain;
   template <class Self, class Visit>

@@ -53,6 +53,7 @@ enum class Type : std::uint8_t {
   panic = 0x2c,
   reload_policy = 0x2d,
   raise_alarm = 0x2e,
+  let_go = 0x2f,
   list_approvals = 0x30,
   submit_approval = 0x31,
   reject_approval = 0x32,

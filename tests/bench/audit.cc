@@ -173,7 +173,7 @@ void speed_of_verifying(const std::string& directory, unsigned rounds, unsigned 
   }
   const std::string pem = key.public_pem();
   std::vector<std::string> lines;
-  for (const std::string& name : must(audit::list_segments(written.directory()))) {
+  for (const std::string& name : must(audit::list_log(written.directory())).segments) {
     std::istringstream text{audit::slurp(written.directory() + "/" + name)};
     for (std::string line; std::getline(text, line);) lines.push_back(std::move(line));
   }

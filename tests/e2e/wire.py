@@ -12,7 +12,7 @@ TYPES = {
     "explain": 0x07, "sign_relayed": 0x08, "sign_ws_login": 0x09, "gate_enter": 0x0b, "gate_leave": 0x0c, "push_skew": 0x0d, "push_reference": 0x0e, "register_key": 0x20, "activate_key": 0x21,
     "forget_key": 0x22, "list_versions": 0x23, "status": 0x24, "drain": 0x25, "check_keys": 0x26,
     "destroyed_key": 0x27, "set_switch": 0x28, "thaw": 0x29, "lease": 0x2A, "list_switches": 0x2B, "panic": 0x2C,
-    "reload_policy": 0x2D, "raise_alarm": 0x2E,
+    "reload_policy": 0x2D, "raise_alarm": 0x2E, "let_go": 0x2F,
     "list_approvals": 0x30, "submit_approval": 0x31, "reject_approval": 0x32, "info": 0x40, "mac": 0x41, "list": 0x42, "key_check": 0x43, "forget": 0x44,
     "sign_checkpoint": 0x45, "usage": 0x46, "import": 0x50, "destroy": 0x51, "generate": 0x52, "wrap_key": 0x53,
 }

@@ -1,6 +1,6 @@
 // What stands in an audit log, under any bytes: a record's line, a checkpoint note, a whole file of
-// lines. The first byte chooses. What is taken has one spelling, and a general JSON parser reads
-// the same in it.
+// lines, the state of what was let go. The first byte chooses. What is taken has one spelling, and
+// a general JSON parser reads the same in it.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 #include "hsm_signer/audit/checkpoint.h"
 #include "hsm_signer/audit/lines.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/retired.h"
 #include "hsm_signer/base/os.h"
 #include "tests/fuzz/demand.h"
 
@@ -155,12 +156,35 @@ void reads_every_note(std::string_view bytes) {
   }
 }
 
+// What is kept of records that were let go.
+void check_retired(std::string_view text) {
+  const auto retired = parse_retired(text);
+  if (!retired) {
+    fuzz::demand_sentence(retired.error());
+    demand(retired.error().code == Code::verification_failed, "what is no state is refused");
+    return;
+  }
+  const auto again = retired_text(*retired);
+  demand(again && *again == text, "a state has one spelling");
+  const Json json = Json::parse(text, nullptr, false);
+  demand(json.is_object() && json.size() == 6, "a state is JSON of six members");
+  demand(json["records"] == retired->records() && json["kept_from"] == retired->kept_from &&
+             json["tree"].size() == retired->tree.peaks().size() &&
+             json["workers"].size() == retired->workers.size() &&
+             json["nonces"].size() == retired->nonces.size(),
+         "another parser reads the same");
+}
+
 }  // namespace
 }  // namespace hsm::audit
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view text = hsm::fuzz::text_of(data + 1, size - 1);
+  if (data[0] == 'r') {
+    hsm::audit::check_retired(text);
+    return 0;
+  }
   switch (data[0] % 3) {
     case 0:  // '0'
       hsm::audit::check_line(text);

@@ -56,6 +56,7 @@ void for_each_message(Visit&& visit) {
   both.template operator()<Panic, Panicked>(Type::panic, "panic");
   both.template operator()<ReloadPolicy, PolicyInForce>(Type::reload_policy, "reload_policy");
   both.template operator()<RaiseAlarm, Done>(Type::raise_alarm, "raise_alarm");
+  both.template operator()<LetGo, LetGone>(Type::let_go, "let_go");
   both.template operator()<ListApprovals, ApprovalList>(Type::list_approvals, "list_approvals");
   both.template operator()<SubmitApproval, ApprovalItem>(Type::submit_approval, "submit_approval");
   both.template operator()<RejectApproval, Done>(Type::reject_approval, "reject_approval");

@@ -68,6 +68,40 @@ TEST(MerkleProof, IncludesEveryLeafOfEverySizeAsTheDefinitionHasIt) {
   }
 }
 
+// Of leaves that were let go only their tree is there.
+ProofPath collect_behind(std::uint64_t gone, std::vector<LeafRange> ranges,
+                         std::span<const Sha256> of) {
+  Tree before;
+  for (const Sha256& leaf : of.first(gone)) before.append(leaf);
+  RangeRoots roots{std::move(ranges), before};
+  for (const Sha256& leaf : of.subspan(gone)) roots.append(leaf);
+  return roots.take();
+}
+
+TEST(MerkleProof, IncludesWhatIsKeptBehindLeavesThatWereLetGo) {
+  const std::vector<Sha256> all = leaves(40);
+  for (std::uint64_t size = 1; size <= all.size(); ++size) {
+    const std::span<const Sha256> tree = std::span{all}.first(size);
+    for (std::uint64_t gone = 0; gone < size; ++gone)
+      for (std::uint64_t index = gone; index < size; ++index)
+        ASSERT_EQ(collect_behind(gone, inclusion_ranges(index, size), tree),
+                  naive_path(index, tree))
+            << index << " of " << size << " without " << gone;
+  }
+}
+
+TEST(MerkleProof, LeadsFromWhatIsKeptBehindLeavesThatWereLetGo) {
+  const std::vector<Sha256> all = leaves(40);
+  for (std::uint64_t to = 1; to <= all.size(); ++to) {
+    const std::span<const Sha256> tree = std::span{all}.first(to);
+    for (std::uint64_t gone = 1; gone <= to; ++gone)
+      for (std::uint64_t from = gone; from <= to; ++from)
+        ASSERT_EQ(collect_behind(gone, consistency_ranges(from, to), tree),
+                  naive_subproof(from, tree, true))
+            << from << " in " << to << " without " << gone;
+  }
+}
+
 TEST(MerkleProof, LeadsFromEverySizeToEveryLargerOneAsTheDefinitionHasIt) {
   const std::vector<Sha256> all = leaves(kMost);
   for (std::uint64_t to = 0; to <= kMost; ++to) {

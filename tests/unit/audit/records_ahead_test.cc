@@ -32,8 +32,12 @@ class Ahead : public ::testing::Test {
   }
   // Each line is the one that a plain reader gives; then what the plain reader says.
   void expect_the_same_as_a_plain_reader() {
+    expect_the_same_as_a_plain_reader(Helpers::none);
+    expect_the_same_as_a_plain_reader(Helpers::of_each_core);
+  }
+  void expect_the_same_as_a_plain_reader(Helpers helpers) {
     SegmentReader plain = reader();
-    RecordsAhead ahead{reader()};
+    RecordsAhead ahead{reader(), helpers};
     for (;;) {
       const auto expected = plain.next();
       const auto line = ahead.next();
@@ -80,7 +84,7 @@ TEST_F(Ahead, CountsAnUnfinishedLine) {
 TEST_F(Ahead, SaysAnErrorBehindTheLinesBeforeIt) {
   spit(dir_ / segment_name(1), lines(2'000'000) + std::string(kLineLimit, 'x') + "\n");
   expect_the_same_as_a_plain_reader();
-  RecordsAhead ahead{reader()};
+  RecordsAhead ahead{reader(), Helpers::of_each_core};
   auto line = ahead.next();
   while (line && *line != nullptr) line = ahead.next();
   EXPECT_THAT(line, ErrorIs(Code::verification_failed, HasSubstr("longer than any record")));
@@ -89,7 +93,7 @@ TEST_F(Ahead, SaysAnErrorBehindTheLinesBeforeIt) {
 
 TEST_F(Ahead, MayBeLeftBeforeTheEnd) {
   spit(dir_ / segment_name(1), lines(4'000'000));
-  RecordsAhead ahead{reader()};
+  RecordsAhead ahead{reader(), Helpers::of_each_core};
   EXPECT_THAT(ahead.next(), Succeeds());
 }
 

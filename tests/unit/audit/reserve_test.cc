@@ -41,8 +41,8 @@ class Reserved : public ::testing::Test {
     return allocated > size ? allocated - size : 0;
   }
   std::vector<std::string> names() const {
-    const auto names = list_segments(directory_);
-    return names ? *names : std::vector<std::string>{names.error().sentence()};
+    const auto files = list_log(directory_);
+    return files ? files->segments : std::vector<std::string>{files.error().sentence()};
   }
   void write(Log& log) {
     ++count_;

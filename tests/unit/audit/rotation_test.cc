@@ -32,8 +32,8 @@ class Rotating : public ::testing::Test {
     seal_head(*log, key_);
   }
   std::vector<std::string> names() const {
-    const auto names = list_segments(directory_);
-    return names ? *names : std::vector<std::string>{names.error().sentence()};
+    const auto files = list_log(directory_);
+    return files ? files->segments : std::vector<std::string>{files.error().sentence()};
   }
   std::string path(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
   unsigned mode(std::uint64_t number) const {

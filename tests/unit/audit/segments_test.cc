@@ -61,30 +61,30 @@ TEST_F(Segments, AreListedInOrderAndOtherFilesPassedOver) {
   for (const char* name : {"audit-000002.jsonl", "checkpoints", "audit-000003.jsonl",
                            "audit-000001.jsonl", "usage", "audit.pub.pem"})
     put(name, "");
-  const auto names = list_segments(dir_.path());
-  ASSERT_THAT(names, Succeeds());
-  EXPECT_THAT(*names,
+  const auto files = list_log(dir_.path());
+  ASSERT_THAT(files, Succeeds());
+  EXPECT_THAT(files->segments,
               ElementsAre("audit-000001.jsonl", "audit-000002.jsonl", "audit-000003.jsonl"));
 }
 
 TEST_F(Segments, AreRefusedWhereOneIsMissing) {
   put("audit-000001.jsonl", "");
   put("audit-000003.jsonl", "");
-  EXPECT_THAT(list_segments(dir_.path()),
+  EXPECT_THAT(list_log(dir_.path()),
               ErrorIs(Code::verification_failed, HasSubstr("audit-000002.jsonl")));
   put("audit-000002.jsonl", "");
-  EXPECT_THAT(list_segments(dir_.path()), Succeeds());
+  EXPECT_THAT(list_log(dir_.path()), Succeeds());
   std::filesystem::remove(dir_ / "audit-000001.jsonl");
-  EXPECT_THAT(list_segments(dir_.path()),
+  EXPECT_THAT(list_log(dir_.path()),
               ErrorIs(Code::verification_failed, HasSubstr("audit-000001.jsonl")));
 }
 
 TEST_F(Segments, AreRefusedWhereThereIsNone) {
-  EXPECT_THAT(list_segments(dir_.path()), ErrorIs(Code::usage, HasSubstr("no audit log here")));
-  EXPECT_THAT(list_segments(dir_ / "absent"),
+  EXPECT_THAT(list_log(dir_.path()), ErrorIs(Code::usage, HasSubstr("no audit log here")));
+  EXPECT_THAT(list_log(dir_ / "absent"),
               ErrorIs(Code::usage, HasSubstr("No such file or directory")));
   put("audit-000001.jsonl", "");
-  EXPECT_THAT(list_segments(dir_ / "audit-000001.jsonl"),
+  EXPECT_THAT(list_log(dir_ / "audit-000001.jsonl"),
               ErrorIs(Code::usage, HasSubstr("Not a directory")));
 }
 
@@ -93,7 +93,7 @@ TEST_F(Segments, AreRefusedUnderAnotherSpelling) {
   for (const char* name : {"audit-2.jsonl", "audit-0000002.jsonl", "audit-000002 (1).jsonl",
                            "audit-\x1b[2J.jsonl", "audit-000000.jsonl"}) {
     put(name, "");
-    const auto names = list_segments(dir_.path());
+    const auto names = list_log(dir_.path());
     EXPECT_THAT(names, ErrorIs(Code::verification_failed, HasSubstr("audit-*.jsonl"))) << name;
     EXPECT_THAT(names.error().sentence(), Not(HasSubstr("\x1b")));
     std::filesystem::remove(dir_ / name);

@@ -3,6 +3,7 @@
 #include <random>
 #include <set>
 
+#include "tests/unit/audit/let_go.h"
 #include "tests/unit/audit_tools/reconciliation.h"
 
 namespace hsm::audit_tools {
@@ -342,6 +343,24 @@ TEST_F(Reconciliation, StopsAtALogThatIsDamaged) {
   write({order(kDay, "1", "100")});
   audit::spit(directory_ + "/audit-000001.jsonl", "{}\n");
   EXPECT_THAT(reconcile(directory_, {}, {}), ErrorIs(Code::verification_failed));
+}
+
+// The log begins with `first`; what was let go before that was signed at most the skew earlier.
+TEST_F(Reconciliation, JudgesNothingThatARecordThatWasLetGoMayAnswerFor) {
+  const auto log = audit::Log::open(directory_, {}, audit::unsynced(), audit::a_record_a_segment());
+  ASSERT_THAT(log, Succeeds());
+  const audit::TestKey key;
+  audit::write_segments(**log, key, 4);
+  ASSERT_THAT(audit::let_go(**log, audit::unsynced(), key, 3), Succeeds());
+  const Clock::Wall first = audit::nth_time(4);
+  const Reconciled done = compare({shown_order("1", first - seconds{20}, "7", "1"),
+                                   shown_order("2", first + seconds{29}, "7", "1"),
+                                   shown_order("3", first + seconds{31}, "7", "1"),
+                                   shown_trade("4", "5", first + seconds{40}, "7", "1")});
+  EXPECT_EQ(done.before_log, 2U);
+  ASSERT_EQ(done.foreign.size(), 2U);
+  EXPECT_EQ(done.foreign[0].item.id, "3");
+  EXPECT_THAT(done.foreign[1].why, HasSubstr("unless it rested since before"));
 }
 
 }  // namespace
