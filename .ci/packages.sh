@@ -13,7 +13,7 @@ packages_build=(
   softhsm2 bsdutils openssl curl tzdata)
 packages_test=(
   libgtest-dev libgmock-dev nlohmann-json3-dev opensc opensc-pkcs11 p11-kit p11-kit-modules python3 strace gdb procps
-  passwd openssh-client chromium fonts-dejavu-core)
+  passwd openssh-client chromium fonts-dejavu-core spin)
 packages_check=(
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14)
 packages_long=(

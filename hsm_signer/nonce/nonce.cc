@@ -165,8 +165,7 @@ Result<Outcome> Book::admit(MarkIndex index, std::string_view text, Now now) {
 
 Result<void> Book::install(MarkIndex index, const Reservation& reservation) {
   Mark& mark = marks_[index];
-  // After settle() the numbers of an answer still under way may be given to the next start.
-  if (!std::exchange(mark.asked, false))
+  if (was_given_back(mark) || !std::exchange(mark.asked, false))
     return fail(Code::internal, "a nonce reservation that nobody waits for");
   if (reservation.epoch < mark.epoch)
     return fail(Code::state_unavailable, "a nonce reservation of an older epoch",
@@ -185,7 +184,18 @@ Result<void> Book::install(MarkIndex index, const Reservation& reservation) {
   return {};
 }
 
-void Book::reserve_failed(MarkIndex index) { marks_[index].asked = false; }
+void Book::reserve_failed(MarkIndex index) {
+  Mark& mark = marks_[index];
+  if (!was_given_back(mark)) mark.asked = false;
+}
+
+// After settle() the numbers of an answer still under way may be given to the next start, whoever
+// has asked for others in between.
+bool Book::was_given_back(Mark& mark) {
+  if (mark.given_back == 0) return false;
+  --mark.given_back;
+  return true;
+}
 
 void Book::raise(MarkIndex index, Value at_least) {
   marks_[index].last_used = std::max(marks_[index].last_used, at_least);
@@ -194,7 +204,7 @@ void Book::raise(MarkIndex index, Value at_least) {
 std::vector<Settlement> Book::settle() {
   std::vector<Settlement> settled;
   for (Mark& mark : marks_) {
-    mark.asked = false;
+    if (std::exchange(mark.asked, false)) ++mark.given_back;
     if (!std::exchange(mark.reserved, false)) continue;
     settled.push_back({mark.id, mark.last_used, mark.epoch});
   }

@@ -109,7 +109,8 @@ class Book {
   Result<Outcome> admit(MarkIndex mark, std::string_view text, Now now);
 
   // The answer to a reserve() that a NeedsReserve or want_refill asked for. Refused: an epoch below
-  // one seen before (state_unavailable), an answer that nobody waits for (internal).
+  // one seen before (state_unavailable), an answer that nobody waits for (internal). Answers come
+  // in the order in which they were asked for, these and those of reserve_failed().
   Result<void> install(MarkIndex mark, const Reservation& reservation);
   // reserve() failed: the next draw() or admit() asks again.
   void reserve_failed(MarkIndex mark);
@@ -117,8 +118,9 @@ class Book {
   void raise(MarkIndex mark, Value at_least);
 
   // At a clean stop: what durable state may lower its marks to, in the same epoch, so that nothing
-  // reserved is lost. Afterwards every mark needs a new reservation. Marks that never had one are
-  // left out.
+  // reserved is lost. Afterwards every mark needs a new reservation, asked for after these have
+  // been told to durable state: what was asked for before is refused when it comes. Marks that
+  // never had one are left out.
   std::vector<Settlement> settle();
 
   // An operator has looked at the clock and believes it: later steps are measured from here.
@@ -144,11 +146,13 @@ class Book {
     std::uint64_t epoch = 0;
     bool reserved = false;  // A reservation of this process is in force.
     bool asked = false;
+    std::uint32_t given_back = 0;  // Answers under way when settle() was called.
   };
 
   Result<void> check_clock(Now now, std::chrono::seconds believed) const;
   Result<void> check_time_based(Value next, Now now) const;
   Outcome take(Mark& mark, Value value, Value block_end);
+  static bool was_given_back(Mark& mark);
 
   Bounds bounds_;
   Now anchor_;

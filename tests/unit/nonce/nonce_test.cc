@@ -189,6 +189,34 @@ TEST_F(NonceBook, RefusesAReservationThatComesAfterTheStop) {
   EXPECT_THAT(book_.install(mark, late), ErrorIs(Code::internal, HasSubstr("nobody waits")));
 }
 
+// Between the two, durable state gave the first one's numbers back.
+TEST_F(NonceBook, TakesAReservationFromBeforeTheStopForNoneAskedBehindIt) {
+  const MarkIndex mark = open(Form::caller_ms);
+  ASSERT_THAT(admit(mark, std::to_string(kNowMs)), Succeeds());
+  const std::string ahead = std::to_string(kNowMs + 4000);
+  const auto first = std::get<NeedsReserve>(*book_.admit(mark, ahead, now()));
+  const Reservation late = durable_.reserve(kId, first.at_least_last);
+  for (const Settlement& settlement : book_.settle()) durable_.settle(settlement);
+  const auto second = std::get<NeedsReserve>(*book_.overtake(mark, now()));
+  EXPECT_FALSE(second.asked);
+  const Reservation in_time = durable_.reserve(kId, second.at_least_last);
+  EXPECT_THAT(book_.install(mark, late), ErrorIs(Code::internal, HasSubstr("nobody waits")));
+  EXPECT_THAT(book_.install(mark, in_time), Succeeds());
+  EXPECT_TRUE(std::holds_alternative<NeedsReserve>(*book_.admit(mark, ahead, now())))
+      << "above the durable mark, so the next start would give it out again";
+}
+
+TEST_F(NonceBook, AReservationFromBeforeTheStopMayFailToo) {
+  const MarkIndex mark = open(Form::signer_ms);
+  ASSERT_TRUE(std::holds_alternative<NeedsReserve>(*book_.draw(mark, now())));
+  book_.settle();
+  const auto needs = std::get<NeedsReserve>(*book_.draw(mark, now()));
+  book_.reserve_failed(mark);
+  EXPECT_TRUE(std::get<NeedsReserve>(*book_.draw(mark, now())).asked);
+  EXPECT_THAT(book_.install(mark, durable_.reserve(kId, needs.at_least_last)), Succeeds());
+  EXPECT_THAT(draw(mark), Succeeds());
+}
+
 TEST_F(NonceBook, RefusesAReservationOfAnOlderEpoch) {
   const MarkIndex mark = open(Form::signer_ms);
   ASSERT_TRUE(std::holds_alternative<NeedsReserve>(*book_.draw(mark, now())));

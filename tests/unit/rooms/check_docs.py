@@ -11,7 +11,7 @@ import sys
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 SOURCE = re.compile(r"`((?:\w+/)+\w+\.(?:cc|h|py|json))`")
 # "policy_test.Decide.RefusesX", "e2e.first_signature", "wire.protocol_md_describes_every_message"
-TEST = re.compile(r"`((?:\w+_test|e2e|fuzz|rooms|scripts|wire)\.[\w./]+)`")
+TEST = re.compile(r"`((?:\w+_test|e2e|fuzz|models|rooms|scripts|wire)\.[\w./]+)`")
 
 
 def broken_links(top):

@@ -167,5 +167,34 @@ TEST_F(NonceDeskTest, LetsLaterCallersStandBehindThoseWhoWait) {
   EXPECT_THAT(order, ::testing::ElementsAre(1, 2));
 }
 
+// A request that outlasts the patience of a stop waits for its reservation; the stop gives that
+// back, and a panic asks for another. Then the signer is killed and its log is lost.
+TEST_F(NonceDeskTest, WhatAStopGaveBackIsNotUsedByWhoeverAsksBehindIt) {
+  const keystore::KeyVersion version = a_version("account-a", nonce::Form::caller_ms);
+  auto mark = desk_->open(version);
+  ASSERT_THAT(admit(*mark, now_ms()), Succeeds());
+  const std::string ahead = std::to_string(std::stoull(now_ms()) + 4000);
+  ASSERT_FALSE(desk_->admit(*mark, ahead).value().has_value());
+  int resumed = 0;
+  bool given = false;
+  desk_->park(*mark, [&](const Result<void>& reserved) {
+    ++resumed;
+    given = reserved && desk_->admit(*mark, ahead).value().has_value();
+  });
+  desk_->settle([] {});
+  ASSERT_FALSE(desk_->overtake(*mark).value().has_value());
+  desk_->park(*mark, [&](const Result<void>&) { ++resumed; });
+  bool all_answered = false;
+  state_->raise("another", 1, [&](const Result<Uint128>&) { all_answered = true; });
+  for (int i = 0; i < 1000 && !all_answered; ++i) {
+    io_.restart();
+    io_.run_for(std::chrono::milliseconds{2});
+  }
+  ASSERT_EQ(resumed, 2);
+  start();
+  mark = desk_->open(version);
+  EXPECT_FALSE(given && admit(*mark, ahead).has_value()) << ahead << " was given out twice";
+}
+
 }  // namespace
 }  // namespace hsm::service
