@@ -13,8 +13,9 @@
 
 namespace hsm::audit {
 
-LineReader::LineReader(int fd, std::size_t line_limit)
+LineReader::LineReader(int fd, std::size_t line_limit, std::uint64_t size)
     : fd_{fd},
+      size_{size},
       line_limit_{line_limit},
       block_size_{2 * line_limit},  // Room for a whole line however it lies in the block.
       block_{std::make_unique_for_overwrite<char[]>(block_size_)} {}
@@ -23,10 +24,13 @@ LineReader::LineReader(int fd, std::size_t line_limit)
 Result<bool> LineReader::fill() {
   std::memmove(block_.get(), block_.get() + begin_, end_ - begin_);
   end_ -= std::exchange(begin_, 0);
-  const off_t at = static_cast<off_t>(offset_ + end_);
+  const std::uint64_t behind = offset_ + end_;
+  const std::size_t room =
+      std::min<std::uint64_t>(block_size_ - end_, size_ - std::min(size_, behind));
+  const off_t at = static_cast<off_t>(behind);
   ssize_t got = 0;
   do {
-    got = ::pread(fd_, block_.get() + end_, block_size_ - end_, at);
+    got = ::pread(fd_, block_.get() + end_, room, at);
   } while (got < 0 && errno == EINTR);
   if (got < 0)
     return fail(os_error(Code::audit_unavailable, "cannot read the audit log",
@@ -75,7 +79,7 @@ Result<std::optional<std::string_view>> LineReader::next() {
   }
 }
 
-NoteReader::NoteReader(int fd) : lines_{fd, kNoteLimit} {}
+NoteReader::NoteReader(int fd, std::uint64_t size) : lines_{fd, kNoteLimit, size} {}
 
 Result<std::optional<std::string_view>> NoteReader::next() {
   note_.clear();

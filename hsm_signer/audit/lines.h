@@ -18,8 +18,11 @@ namespace hsm::audit {
 // reached the disk.
 class LineReader {
  public:
-  // `fd` outlives the reader. `line_limit` counts a line with its newline.
-  LineReader(int fd, std::size_t line_limit);
+  static constexpr std::uint64_t kAll = ~std::uint64_t{0};
+
+  // `fd` outlives the reader. `line_limit` counts a line with its newline. What the file has behind
+  // `size` bytes is as if it were not there.
+  LineReader(int fd, std::size_t line_limit, std::uint64_t size = kAll);
 
   // The next line without its newline, valid until the next call; nothing at the end, where the
   // bytes behind the last whole line are counted by rest(). verification_failed: a line over the
@@ -43,6 +46,7 @@ class LineReader {
   Result<std::optional<std::string_view>> end_at_zero();
 
   int fd_;
+  std::uint64_t size_;
   std::size_t line_limit_;
   std::size_t block_size_;
   std::unique_ptr<char[]> block_;
@@ -56,7 +60,7 @@ class LineReader {
 // A note and the empty line after it: everything up to the second empty line.
 class NoteReader {
  public:
-  explicit NoteReader(int fd);
+  explicit NoteReader(int fd, std::uint64_t size = LineReader::kAll);
 
   // The next whole note, without the empty line after it; nothing at the end.
   Result<std::optional<std::string_view>> next();

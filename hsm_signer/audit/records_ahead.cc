@@ -1,7 +1,9 @@
 #include "hsm_signer/audit/records_ahead.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -17,6 +19,57 @@ std::size_t cores() { return std::clamp<std::size_t>(std::thread::hardware_concu
 
 }  // namespace
 
+// Threads that do what they are given, the first first.
+class RecordsAhead::Team {
+ public:
+  // Fewer where the machine has no more to give; then perhaps none.
+  explicit Team(std::size_t most) {
+    try {
+      while (threads_.size() < most) threads_.emplace_back([this] { run(); });
+    } catch (const std::system_error&) {
+    }
+  }
+  // What nobody has begun is left undone.
+  ~Team() {
+    {
+      const std::lock_guard lock{mutex_};
+      over_ = true;
+    }
+    given_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  void give(std::packaged_task<void()> work) {
+    if (threads_.empty()) return work();
+    {
+      const std::lock_guard lock{mutex_};
+      works_.push_back(std::move(work));
+    }
+    given_.notify_one();
+  }
+
+ private:
+  void run() {
+    for (std::unique_lock lock{mutex_};;) {
+      given_.wait(lock, [this] { return over_ || !works_.empty(); });
+      if (over_) return;
+      std::packaged_task<void()> work = std::move(works_.front());
+      works_.pop_front();
+      lock.unlock();
+      work();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable given_;
+  std::deque<std::packaged_task<void()>> works_;
+  bool over_ = false;
+  std::vector<std::thread> threads_;
+};
+
 RecordsAhead::RecordsAhead(SegmentReader lines, Helpers helpers)
     : lines_{std::move(lines)},
       helpers_{helpers == Helpers::none ? 0 : cores()},
@@ -24,6 +77,8 @@ RecordsAhead::RecordsAhead(SegmentReader lines, Helpers helpers)
   blocks_.emplace_back();
   read_ahead();
 }
+
+RecordsAhead::~RecordsAhead() = default;
 
 void RecordsAhead::parse(Block& block) {
   std::size_t begin = 0;
@@ -60,11 +115,11 @@ void RecordsAhead::read_ahead() {
     fill(block);
     std::packaged_task<void()> work{[&block] { parse(block); }};
     block.done = work.get_future();
-    if (helpers_ == 0 || (end_ && !threads_)) {  // All of it in one block: no work for others.
+    if (helpers_ == 0 || (end_ && !team_)) {  // All of it in one block: no work for others.
       work();
     } else {
-      if (!threads_) threads_.emplace(helpers_);
-      boost::asio::post(*threads_, std::move(work));
+      if (!team_) team_ = std::make_unique<Team>(helpers_);
+      team_->give(std::move(work));
     }
   }
 }

@@ -2,11 +2,11 @@
 // other threads while the caller judges the records before. Inside the room.
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,6 +33,7 @@ class RecordsAhead {
   };
 
   RecordsAhead(SegmentReader lines, Helpers helpers);
+  ~RecordsAhead();
 
   // The next line's, valid until the next call; null at the end. Errors: as SegmentReader::next(),
   // each in its place behind the lines before it.
@@ -71,7 +72,8 @@ class RecordsAhead {
   std::size_t given_ = 0;            // Of the first block's lines.
   std::string_view file_;
   std::uint64_t line_ = 0;
-  std::optional<boost::asio::thread_pool> threads_;  // Last: they use what is above.
+  class Team;
+  std::unique_ptr<Team> team_;  // Last: its threads use what is above.
 };
 
 }  // namespace hsm::audit

@@ -1,8 +1,40 @@
 #include "hsm_signer/audit/seals.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace hsm::audit {
+namespace {
+
+// A note ends with an empty line.
+bool ends_whole(int fd, std::uint64_t size) {
+  std::array<char, 2> end{};
+  return size >= end.size() &&
+         ::pread(fd, end.data(), end.size(), static_cast<off_t>(size - end.size())) == 2 &&
+         end[0] == '\n' && end[1] == '\n';
+}
+
+}  // namespace
+
+Result<NotesFile> notes_of(std::string path, Result<OwnedFd> fd) {
+  if (!fd) return fail(fd.error());
+  std::uint64_t size = 0;
+  for (bool again = true; again;) {
+    struct stat status {};
+    if (::fstat(fd->get(), &status) != 0) return fail(os_error(Code::usage, "cannot read", path));
+    const auto now = static_cast<std::uint64_t>(status.st_size);
+    again = now != size && !ends_whole(fd->get(), now);
+    size = now;
+    // What is being written comes to its end meanwhile; what is torn stays.
+    if (again) std::this_thread::sleep_for(std::chrono::milliseconds{2});
+  }
+  return NotesFile{std::move(path), *std::move(fd), size};
+}
 
 Result<void> Seals::advance() {
   current_.reset();

@@ -24,13 +24,9 @@ constexpr std::uint64_t kLookEvery = 1024;  // Records, between two looks whethe
 
 class Verifier {
  public:
-  struct Anchor {
-    std::string name;
-    int fd;
-  };
-
-  Verifier(SegmentReader lines, int checkpoints, const std::optional<Anchor>& anchor,
-           const AuditKey& key, WithoutSeal without_seal, Helpers helpers = Helpers::of_each_core)
+  Verifier(SegmentReader lines, const NotesFile& checkpoints,
+           const std::optional<NotesFile>& anchor, const AuditKey& key, WithoutSeal without_seal,
+           Helpers helpers = Helpers::of_each_core)
       : lines_{std::move(lines), helpers},
         checkpoints_{checkpoints, key, says_in(kCheckpointsName)},
         without_seal_{without_seal},
@@ -38,8 +34,8 @@ class Verifier {
                    in_log(severity, std::move(sentence));
                  }} {
     if (!anchor) return;
-    anchor_name_ = anchor->name;
-    anchor_.emplace(anchor->fd, key, says_in(anchor->name));
+    anchor_name_ = anchor->path;
+    anchor_.emplace(*anchor, key, says_in(anchor->path));
   }
 
   Result<Verified> run() {
@@ -332,17 +328,14 @@ class Verifier {
   std::optional<Retired> state_;  // At the cut.
 };
 
-Result<OwnedFd> open_for_reading(const std::string& path) {
-  OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fd.valid()) return fail(os_error(Code::usage, "cannot open", path));
-  return fd;
-}
-
 // Without notes there is still something to check, and something to say.
-Result<OwnedFd> open_checkpoints(const std::string& directory) {
+Result<NotesFile> open_checkpoints(const std::string& directory) {
   const std::string notes = directory + "/" + std::string{kCheckpointsName};
   const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
-  return open_for_reading(absent ? "/dev/null" : notes);
+  const std::string path = absent ? "/dev/null" : notes;
+  OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!fd.valid()) return fail(os_error(Code::usage, "cannot open", path));
+  return notes_of(path, std::move(fd));
 }
 
 }  // namespace
@@ -362,24 +355,23 @@ std::string_view name(Severity severity) {
 Result<Verified> verify_directory(const std::string& directory, std::string_view public_key_pem,
                                   WithoutSeal without_seal, const std::string& anchor) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
+  std::optional<NotesFile> elsewhere;
+  if (!anchor.empty()) {
+    TRY(elsewhere, notes_of(anchor, open_regular_file(anchor)));
+  }
+  TRY(const NotesFile checkpoints, open_checkpoints(directory));
   TRY(SegmentReader lines, SegmentReader::open(directory));
-  TRY(const OwnedFd checkpoints, open_checkpoints(directory));
-  if (anchor.empty())
-    return Verifier{std::move(lines), checkpoints.get(), {}, key, without_seal}.run();
-  TRY(const OwnedFd elsewhere, open_regular_file(anchor));
-  return Verifier{
-      std::move(lines), checkpoints.get(), {{anchor, elsewhere.get()}}, key, without_seal}
-      .run();
+  return Verifier{std::move(lines), checkpoints, elsewhere, key, without_seal}.run();
 }
 
 Result<Retired> state_after(const std::string& directory, std::string_view public_key_pem,
                             const Cut& cut, std::function<bool()> goes_on) {
   TRY(const AuditKey key, AuditKey::from_pem(public_key_pem));
+  TRY(const NotesFile checkpoints, open_checkpoints(directory));
   TRY(SegmentReader lines, SegmentReader::open(directory));
-  TRY(const OwnedFd checkpoints, open_checkpoints(directory));
   // Beside a signer that signs.
-  return Verifier{std::move(lines), checkpoints.get(), {}, key, WithoutSeal::fails, Helpers::none}
-      .run_to(cut, goes_on);
+  return Verifier{std::move(lines), checkpoints, {}, key, WithoutSeal::fails, Helpers::none}.run_to(
+      cut, goes_on);
 }
 
 Result<void> verdict(const Verified& verified) {

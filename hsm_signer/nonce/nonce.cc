@@ -138,9 +138,18 @@ Result<Outcome> Book::overtake(MarkIndex index, Now now) {
   if (next > kMost) return fail(Code::nonce_conflict, "the nonces of this API key are used up");
   const Value block_end{next.units + span(bounds_.signer_block, mark.form).units};
   Outcome outcome = take(mark, next, std::min(block_end, kMost));
-  if (auto* drawn = std::get_if<Drawn>(&outcome))
+  if (auto* drawn = std::get_if<Drawn>(&outcome)) {
+    mark.overtaken = drawn->value;
     drawn->text = drawn->value.text(mark.form == Form::signer_s ? kDrawnFractionDigits : 0);
+  }
   return outcome;
+}
+
+Result<void> Book::not_overtaken(MarkIndex index, std::string_view text) const {
+  TRY(const Value value, Value::parse(text));
+  if (value > marks_[index].overtaken) return {};
+  return fail(Code::nonce_conflict, "a panic took a higher nonce of this API key meanwhile",
+              value.text() + " must be above " + marks_[index].overtaken.text());
 }
 
 Result<Outcome> Book::admit(MarkIndex index, std::string_view text, Now now) {

@@ -103,6 +103,8 @@ class Book {
   // Any mark: a nonce above all that were given out or admitted, for a request that is nobody's but
   // the administrator's. On a caller-* mark the next that a caller brings must be higher.
   Result<Outcome> overtake(MarkIndex mark, Now now);
+  // caller-* marks: nonce_conflict where overtake() has given out a nonce above this admitted one.
+  Result<void> not_overtaken(MarkIndex mark, std::string_view text) const;
   // caller-* marks: whether `text` may be used now; when Drawn it counts as used. nonce_conflict:
   // not above the mark, or beyond clock + 5 s in the form's unit, or a draw on such a mark (and the
   // other way round).
@@ -142,6 +144,7 @@ class Book {
     ApiKeyId id;
     Form form;
     Value last_used{};
+    Value overtaken{};  // The last that overtake() gave out.
     Value reserved_last{};
     std::uint64_t epoch = 0;
     bool reserved = false;  // A reservation of this process is in force.

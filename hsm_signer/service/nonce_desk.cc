@@ -12,10 +12,9 @@ namespace {
 // Time-based nonces are refused at 25 s (nonce::Bounds): early enough to set the clock right.
 constexpr std::chrono::seconds kSkewAlarm{5};
 
-// Marks are kept by API key id: names and versions that share one share its mark.
-std::string scope_of(const ApiKeyId& id) { return "nonce/" + id.value; }
-
 }  // namespace
+
+std::string nonce_scope(const ApiKeyId& id) { return "nonce/" + id.value; }
 
 NonceDesk::NonceDesk(const Clock& clock, state::State& state, LoggedMarks logged)
     : clock_{clock}, state_{state}, logged_{std::move(logged)}, book_{nonce::now_of(clock)} {}
@@ -56,7 +55,7 @@ Result<std::optional<nonce::Drawn>> NonceDesk::take(nonce::MarkIndex mark,
 }
 
 void NonceDesk::reserve(nonce::MarkIndex mark, nonce::Value at_least) {
-  state_.reserve(scope_of(book_.api_key_id(mark)), at_least.units,
+  state_.reserve(nonce_scope(book_.api_key_id(mark)), at_least.units,
                  [this, mark](Result<state::Reservation> answer) { reserved(mark, answer); });
 }
 
@@ -96,7 +95,7 @@ void NonceDesk::settle(std::function<void()> done) {
   auto open = std::make_shared<std::size_t>(settlements.size());
   if (settlements.empty()) return done();
   for (const nonce::Settlement& settlement : settlements) {
-    state_.settle(scope_of(settlement.api_key_id), settlement.mark.units, settlement.epoch,
+    state_.settle(nonce_scope(settlement.api_key_id), settlement.mark.units, settlement.epoch,
                   [open, done](const Result<void>& settled) {
                     if (!settled)
                       log(Level::warning, "nonce_not_settled", settled.error().sentence());

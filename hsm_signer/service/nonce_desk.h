@@ -14,6 +14,9 @@
 
 namespace hsm::service {
 
+// Where state.db keeps the mark of an API key id: names and versions that share one share its mark.
+std::string nonce_scope(const ApiKeyId& id);
+
 class NonceDesk {
  public:
   using Resume = std::function<void(Result<void>)>;
@@ -34,6 +37,10 @@ class NonceDesk {
   Result<std::optional<nonce::Drawn>> overtake(nonce::MarkIndex mark);
   // The same for a caller's own nonce. Once somebody is parked, later callers must park behind.
   Result<std::optional<nonce::Drawn>> admit(nonce::MarkIndex mark, std::string_view text);
+  // As nonce::Book's.
+  Result<void> not_overtaken(nonce::MarkIndex mark, std::string_view text) const {
+    return book_.not_overtaken(mark, text);
+  }
   // `resume` runs once, in the order of parking, when the reservation is there or has failed.
   void park(nonce::MarkIndex mark, Resume resume);
 

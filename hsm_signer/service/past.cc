@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "hsm_signer/base/log.h"
 #include "hsm_signer/service/approval_desk.h"
@@ -82,6 +84,27 @@ Result<Uint128> raise_sealed(asio::io_context& io, state::State& state, std::uin
   });
 }
 
+// A log may be given up at the next start, and then the state alone has the marks.
+Result<void> raise_marks(asio::io_context& io, state::State& state,
+                         const NonceDesk::LoggedMarks& marks) {
+  std::vector<std::pair<std::string, Uint128>> logged;
+  for (const auto& [id, text] : marks) {
+    TRY(const nonce::Value value, nonce::Value::parse(text));
+    logged.emplace_back(nonce_scope(id), value.units);
+  }
+  return wait_for_state<void>(io, [&](state::State::Done<void> done) {
+    state.run<void>(
+        [logged = std::move(logged)](state::Store& store) -> Result<void> {
+          for (const auto& [scope, units] : logged) {
+            TRY(const Uint128 known, store.raise(scope, 0));
+            if (known < units) TRY_VOID(store.raise(scope, units));
+          }
+          return {};
+        },
+        std::move(done));
+  });
+}
+
 Result<void> distrust(asio::io_context& io, state::State& state, const std::string& detail,
                       Clock::Wall now, Past& past) {
   const Peer self{.uid = ::geteuid(), .gid = ::getegid(), .pid = ::getpid()};
@@ -130,6 +153,7 @@ Result<void> check_sealed(asio::io_context& io, state::State& state, const audit
                           " sealed records, the log has " + std::to_string(sealed),
                       clock.wall(), past));
   }
+  TRY_VOID(raise_marks(io, state, past.marks));
   // Last: whoever stops this program before here finds the same at the next start.
   TRY_VOID(raise_sealed(io, state, sealed));
   return {};

@@ -62,8 +62,9 @@ Result<void> give_up_log(boost::asio::io_context& io, state::State& state, const
 // A log cannot tell that its end was cut off together with its checkpoints, or that it was forged
 // after they were removed: the state knows how far it was sealed. audit_unavailable where the log
 // is sealed less far. The other way round the state is an old copy (it is told of each seal before
-// the next one is made): marks and windows are the log's anyway, what officers had approved is
-// void, and nothing but cancels is signed until somebody has looked (docs/audit.md).
+// the next one is made): marks (which it is told) and windows are the log's anyway, what officers
+// had approved is void, and nothing but cancels is signed until somebody has looked
+// (docs/audit.md).
 Result<void> check_sealed(boost::asio::io_context& io, state::State& state, const audit::Log& log,
                           const Clock& clock, Past& past);
 

@@ -23,7 +23,10 @@ keystore::Job SignTask::job(keystore::ClientIndex client) const {
 
 Result<keystore::Task::Written> SignTask::write(keystore::JobId id, Bytes& out) {
   TRY_VOID(signer_.still_fit(*this));
-  if (!caller_nonce()) {
+  if (caller_nonce()) {
+    // Behind a panic a frozen key is refused above; one that was thawed since is refused here.
+    TRY_VOID(signer_.parts_.nonces.not_overtaken(facts_.mark, signing_.nonce));
+  } else {
     TRY(const std::optional<nonce::Drawn> drawn, signer_.parts_.nonces.draw(facts_.mark));
     if (!drawn) return Written::no;
     signing_.nonce = drawn->text;

@@ -266,6 +266,7 @@ Result<Uint128> Store::raise(std::string_view scope, Uint128 at_least) {
     TRY(const std::optional<Mark> found, read_mark(db, scope));
     Mark mark = found.value_or(Mark{});
     const Uint128 before = mark.last;
+    if (at_least <= std::min(mark.last, mark.floor)) return before;
     mark.last = std::max(mark.last, at_least);
     mark.floor = std::max(mark.floor, at_least);
     TRY_VOID(write_mark(db, scope, mark));

@@ -23,10 +23,7 @@
  *   - an old state.db is brought back beside a log that has the last nonce that left. A state and a
  *     log's tail that are lost together take the signer back in time (docs/threat-model.md); -DLOSE_BOTH
  *     shows it;
- *   - behind an old state.db the log is not given up before the mark has been written once:
- *     NonceDesk::open() raises the book alone, and state.db hears of it with the first reservation;
- *     -DLOG_LOST_EARLY shows what comes of it at the next start;
- *   - who froze a key by a panic thaws it once nothing of it waits any more; -DTHAW_IN_HASTE;
+ *   - behind an old state.db the log is not given up before a start has told it of the log's marks;
  *   - one process at a time has state.db (locking_mode = EXCLUSIVE) and the log (flock). So an epoch is
  *     a run, and the epochs of Store::settle() and Book::install() are a second wall: the model holds
  *     with -DNO_EPOCH, and with -DNO_LOCK, and not with both.
@@ -43,6 +40,8 @@
  *   LATE_ANSWER_TAKEN  Book::install() takes an answer from before settle() for one asked behind it
  *   BLOCK_KEPT         Book::settle() leaves the reservation in force
  *   NO_LOG_MARKS       NonceDesk::open() does not raise the mark to the log's
+ *   MARKS_UNTOLD       check_sealed() does not tell state.db of the log's marks
+ *   OVERTAKEN_SIGNED   of PANIC: SignTask::write() does not look at Book::not_overtaken()
  *   RELEASE_FIRST      the answer leaves before its record is written
  *   NO_PIN             a key's frames go to any worker (Lanes)
  *   NO_ORDER           of CALLER: jobs leave in any order (Job::in_order)
@@ -51,8 +50,8 @@
  *
  * Bounds: blocks of BLOCK numbers, a clock that shows 0 to CLOCK, nonces up to TOP (kMost in nonce.cc:
  * a draw above is refused), two requests at a time; runs, crashes and requests are not counted, so
- * there is no bound on those. nonce_model_test.py sets them: 423,229 states of signer-*, 460,420 of
- * caller-*, 271,434 with panics; docs/nonces.md has the others.
+ * there is no bound on those. nonce_model_test.py sets them: 387,657 states of signer-*, 427,129 of
+ * caller-*, 754,045 with panics; docs/nonces.md has the others.
  */
 #ifndef BLOCK
 #define BLOCK 4
@@ -101,7 +100,13 @@ bit parked_first; /* Of two that are parked. */
 bit queued_first; /* Of two in the lanes. */
 #endif
 #ifdef PANIC
-bool frozen; /* SwitchDesk: the key. */
+bool frozen;    /* SwitchDesk: the key. */
+byte overtaken; /* Book: what a panic drew last. */
+#ifdef OVERTAKEN_SIGNED
+#define OVERTAKEN false
+#else
+#define OVERTAKEN (nonce[0] <= overtaken)
+#endif
 #endif
 
 /* State's queue and what it posts to the loop: in the order made (state/state.h). */
@@ -120,7 +125,7 @@ byte old_last, old_epoch;
 /* What the outside has seen; no process reads these but to judge. */
 byte released, drawn;
 bool tail_lost; /* Of the log, and nothing was recorded since. */
-bool behind;    /* An old state.db was brought back, and the mark was not written since. */
+bool behind;    /* An old state.db was brought back, and nobody has started since. */
 
 #ifndef ANSWERED
 #define DRAWN(value) assert(value > drawn); drawn = value
@@ -156,6 +161,9 @@ inline take(t) {
   :: else ->
     DRAWN(value);
     last_used = value; nonce[t] = value;
+#ifdef PANIC
+    overtaken = (t == 1 -> value : overtaken);
+#endif
     if
     :: !asked && reserved_last - value < (upto - value) / 2 -> asked = true; reserve(upto)
     :: else
@@ -262,6 +270,9 @@ inline forget() {
 #ifdef CALLER
   queued_first = 0;
 #endif
+#ifdef PANIC
+  overtaken = 0;
+#endif
 #ifndef NO_LOCK
   floor = 0; mark_epoch = 0 /* Of no epoch that comes. */
 #endif
@@ -315,7 +326,8 @@ end:
 #if defined(PANIC)
       if
       :: me == 1 -> draw(me) /* PanicTask::write(): NonceDesk::overtake(). */
-      :: me == 0 && frozen -> refuse(me) /* SignTask::write(): Signer::still_fit(). */
+      /* SignTask::write(): Signer::still_fit(), NonceDesk::not_overtaken(). */
+      :: me == 0 && (frozen || OVERTAKEN) -> refuse(me)
       :: else -> dispatch(me)
       fi
 #elif defined(CALLER)

@@ -118,6 +118,12 @@ class NonceModel(unittest.TestCase):
     def test_the_log_is_needed_behind_a_state_that_was_brought_back(self):
         self.fails(r"assertion violated \((value>drawn|nonce\[.\]>(logged|released))\)", "signer", "NO_LOG_MARKS")
 
+    def test_the_state_is_told_of_the_logs_marks_lest_the_log_is_given_up_next(self):
+        self.fails(r"assertion violated", "signer", "MARKS_UNTOLD")
+
+    def test_what_was_admitted_before_a_panic_is_looked_at_again_behind_it(self):
+        self.fails(r"assertion violated \(nonce\[0\]>logged\)", "panic", "OVERTAKEN_SIGNED")
+
     def test_a_record_is_needed_before_its_answer_leaves(self):
         self.fails(r"assertion violated \(nonce\[.\]>released\)", "signer", "RELEASE_FIRST")
 
@@ -137,8 +143,6 @@ class NonceModel(unittest.TestCase):
 
     def test_what_is_assumed_is_needed(self):
         self.fails(r"assertion violated", "signer", "LOSE_BOTH")
-        self.fails(r"assertion violated", "signer", "LOG_LOST_EARLY")
-        self.fails(r"assertion violated \(nonce\[0\]>logged\)", "panic", "THAW_IN_HASTE")
 
 
 if __name__ == "__main__":

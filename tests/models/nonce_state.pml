@@ -183,11 +183,14 @@ end:
       phase == DOWN ->
 #endif
       synced = logged;
-#ifdef LOG_LOST_EARLY
       behind = false;
-#endif
 #ifndef NO_LOG_MARKS
       last_used = logged;
+#ifndef MARKS_UNTOLD
+      /* check_sealed(), raise_marks(). */
+      mark = MAX(mark, logged);
+      floor = MAX(floor, logged);
+#endif
 #endif
       phase = UP
     }
@@ -226,11 +229,7 @@ end:
       fi
     }
 #ifdef PANIC
-#ifdef THAW_IN_HASTE
   :: atomic { frozen -> frozen = false }
-#else
-  :: atomic { frozen && task[1] == IDLE && task[0] != PARKED && task[0] != QUEUED -> frozen = false }
-#endif
 #endif
   :: atomic { phase != DOWN -> forget() }
 #ifndef ANSWERED

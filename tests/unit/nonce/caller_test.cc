@@ -40,6 +40,7 @@ class Caller {
     return fail(Code::internal, "asked for a reservation three times in a row");
   }
   // The text of a nonce that is the administrator's.
+  Result<void> not_overtaken(std::string_view text) const { return book_.not_overtaken(0, text); }
   Result<std::string> overtake() {
     for (int round = 0; round < 3; ++round) {
       TRY(Outcome outcome, book_.overtake(0, now_of(clock)));
@@ -70,6 +71,18 @@ TEST(CallerNonces, AreOvertakenByTheClockOrByOneWhateverIsHigher) {
     EXPECT_THAT(caller.admit(late), ErrorIs(Code::nonce_conflict)) << late;
   caller.clock.advance(milliseconds{10});
   EXPECT_THAT(caller.admit("1800000005002"), Succeeds());
+}
+
+// Admitted before a panic, and about to be signed behind it.
+TEST(CallerNonces, ThatWereAdmittedAreRefusedOnceTheyAreOvertaken) {
+  Caller caller{Form::caller_ms};
+  ASSERT_THAT(caller.admit("1800000000100"), Succeeds());
+  EXPECT_THAT(caller.not_overtaken("1800000000100"), Succeeds());
+  ASSERT_EQ(*caller.overtake(), "1800000000101");
+  for (const char* late : {"1800000000100", "1800000000101"})
+    EXPECT_THAT(caller.not_overtaken(late), ErrorIs(Code::nonce_conflict, HasSubstr("panic")));
+  ASSERT_THAT(caller.admit("1800000000102"), Succeeds());
+  EXPECT_THAT(caller.not_overtaken("1800000000102"), Succeeds());
 }
 
 TEST(CallerNonces, InSecondsAreOvertakenInWholeOnes) {

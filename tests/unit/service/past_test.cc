@@ -105,6 +105,29 @@ TEST_F(PastTest, AnOldCopyOfTheStateSignsCancelsOnlyAndItsApprovalsAreVoid) {
   EXPECT_THAT(next->events, IsEmpty()) << "the state knows of the last seal now";
 }
 
+// Or the start after next, without this log, would begin below nonces that have left.
+TEST_F(PastTest, AStateIsToldOfTheNoncesThatOnlyTheLogKnows) {
+  const ApiKeyId id{"account-AbC123"};
+  const auto mark = [&] {
+    return *wait_for_state<Uint128>(io_, [&](state::State::Done<Uint128> done) {
+      state_->raise(nonce_scope(id), 0, std::move(done));
+    });
+  };
+  const auto start_behind = [&](const std::string& nonce) {
+    const auto log = *audit::Log::open(dir_ / "audit", {});
+    Past past = *Past::of_state(io_, *state_, clock_);
+    past.marks[id] = nonce;
+    EXPECT_THAT(check_sealed(io_, *state_, *log, clock_, past), Succeeds());
+  };
+  EXPECT_EQ(mark(), 0U);
+  start_behind("1800000000123");
+  EXPECT_EQ(mark(), nonce::Value::parse("1800000000123")->units);
+  start_behind("1800000000122");
+  EXPECT_EQ(mark(), nonce::Value::parse("1800000000123")->units) << "it never falls";
+  start_behind("1800000000123.5");
+  EXPECT_EQ(mark(), nonce::Value::parse("1800000000123.5")->units);
+}
+
 TEST_F(PastTest, AStateThatWasLostIsAnOldCopyToo) {
   seal_at({1, 4});
   EXPECT_TRUE(cancels_only(*start()));
