@@ -265,7 +265,7 @@ class Verifier {
   }
 
   void say_what_is_unsealed() {
-    if (out_.unsealed == 0) return;
+    if (out_.unsealed == 0 && out_.checkpoints + out_.let_go != 0) return;
     const bool never = out_.sealed == 0;
     const Severity worst =
         without_seal_ == WithoutSeal::fails ? Severity::failure : Severity::warning;
@@ -332,10 +332,10 @@ class Verifier {
 Result<NotesFile> open_checkpoints(const std::string& directory) {
   const std::string notes = directory + "/" + std::string{kCheckpointsName};
   const bool absent = ::access(notes.c_str(), F_OK) != 0 && errno == ENOENT;
-  const std::string path = absent ? "/dev/null" : notes;
-  OwnedFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fd.valid()) return fail(os_error(Code::usage, "cannot open", path));
-  return notes_of(path, std::move(fd));
+  if (!absent) return notes_of(notes, open_regular_file(notes));
+  OwnedFd nothing{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  if (!nothing.valid()) return fail(os_error(Code::usage, "cannot open", "/dev/null"));
+  return notes_of(notes, std::move(nothing));
 }
 
 }  // namespace

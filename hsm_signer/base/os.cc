@@ -136,16 +136,27 @@ Result<void> write_all(int fd, ByteView bytes, Code code, std::string_view what)
 }
 
 Result<void> write_file_atomic(const std::string& path, ByteView bytes, mode_t mode, Code code) {
+  // A device, a pipe or a link would be gone for a file.
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode))
+    return fail(Code::usage, "exists and is not a regular file", path);
   const std::string beside = path + ".new";
   if (::unlink(beside.c_str()) != 0 && errno != ENOENT)
     return fail(os_error(code, "cannot replace", beside));
   OwnedFd fd{::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
   if (!fd.valid()) return fail(os_error(code, "cannot create", beside));
   if (::fchmod(fd.get(), mode) != 0) return fail(os_error(code, "cannot set the mode of", beside));
-  TRY_VOID(write_all(fd.get(), bytes, code, beside));
-  if (::fsync(fd.get()) != 0) return fail(os_error(code, "cannot fsync", beside));
-  if (::rename(beside.c_str(), path.c_str()) != 0)
-    return fail(os_error(code, "cannot rename to", path));
+  const auto renamed = [&]() -> Result<void> {
+    TRY_VOID(write_all(fd.get(), bytes, code, beside));
+    if (::fsync(fd.get()) != 0) return fail(os_error(code, "cannot fsync", beside));
+    if (::rename(beside.c_str(), path.c_str()) != 0)
+      return fail(os_error(code, "cannot rename to", path));
+    return {};
+  }();
+  if (!renamed) {
+    ::unlink(beside.c_str());
+    return renamed;
+  }
   const OwnedFd directory{::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!directory.valid() || ::fsync(directory.get()) != 0)
     return fail(os_error(code, "cannot fsync the directory of", path));

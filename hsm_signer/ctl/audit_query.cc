@@ -59,6 +59,12 @@ std::string row_of(const Record& record) {
 
 }  // namespace
 
+void note_what_was_let_go(Context& context, const audit::SegmentReader& log) {
+  if (log.base())
+    context.note("records 1 to " + std::to_string(log.base()->retired.records()) +
+                 " were let go: they are in the archive, not here");
+}
+
 Result<void> audit_query(Context& context, const QueryOptions& options) {
   TRY(const audit_tools::Filter filter, filter_of(options));
   std::uint64_t found = 0;
@@ -75,6 +81,8 @@ Result<void> audit_query(Context& context, const QueryOptions& options) {
   };
   TRY_VOID(audit_tools::visit_records(options.directory, filter, show));
   if (found == 0) context.note("nothing found");
+  TRY(const audit::SegmentReader log, audit::SegmentReader::open(options.directory));
+  note_what_was_let_go(context, log);
   context.out().flush();
   return {};
 }

@@ -1,5 +1,6 @@
 #include "client_shim/core/client.h"
 #include "hsm_signer/audit/record.h"
+#include "hsm_signer/audit/verify.h"
 #include "hsm_signer/audit_tools/reconcile.h"
 #include "hsm_signer/audit_tools/text.h"
 #include "hsm_signer/base/duration.h"
@@ -60,7 +61,8 @@ std::string foreign_line(const Foreign& foreign) {
          "\n";
 }
 
-Json reconciled_json(const Reconciled& done, const std::string& alarm) {
+Json reconciled_json(const Reconciled& done, const std::string& alarm,
+                     const std::optional<std::uint64_t>& unsealed) {
   std::vector<std::string> foreign;
   for (const Foreign& one : done.foreign) foreign.push_back(foreign_json(one).done());
   std::vector<std::string> unseen;
@@ -81,7 +83,9 @@ Json reconciled_json(const Reconciled& done, const std::string& alarm) {
       .raw("foreign", json_array(foreign))
       .number("unseen", done.unseen)
       .raw("unseen_records", json_array(unseen))
-      .text("alarm", alarm);
+      .text("alarm", alarm)
+      .boolean("verified", unsealed.has_value());
+  if (unsealed) json.number("unsealed", *unsealed);
   return json;
 }
 
@@ -145,6 +149,23 @@ Result<void> raise_alarm(const Context& context, const ReconcileOptions& options
   return {};
 }
 
+// Whoever may write to the log's directory may write what was "signed here".
+// Gives how many of its last records nothing proves; nothing where it was not verified.
+Result<std::optional<std::uint64_t>> verify_first(Context& context,
+                                                  const ReconcileOptions& options) {
+  if (options.audit_key.empty()) {
+    context.note("the log itself was not verified; --audit-key audit.pub.pem does that first");
+    return std::optional<std::uint64_t>{};
+  }
+  TRY(const Bytes pem, read_file(options.audit_key, kPemLimit));
+  TRY(const audit::Verified log, audit::verify_directory(options.directory, as_text(pem)));
+  TRY_VOID(audit::verdict(log));
+  if (log.unsealed != 0)
+    context.note("the last " + std::to_string(log.unsealed) +
+                 " records of the log are under no checkpoint: nothing proves those yet");
+  return std::optional{log.unsealed};
+}
+
 }  // namespace
 
 Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) {
@@ -154,6 +175,7 @@ Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) 
   TRY(wanted.filter.span, audit_tools::parse_span(options.since, options.until));
   TRY(wanted.skew, parse_duration(options.skew));
   TRY(std::vector<Item> items, read_histories(options));
+  TRY(const std::optional<std::uint64_t> unsealed, verify_first(context, options));
   TRY(const Reconciled done, audit_tools::reconcile(options.directory, std::move(items), wanted));
   std::string alarm;  // What became of it; empty where there was no occasion, or no wish.
   if (!done.ok() && !options.no_alarm) {
@@ -161,7 +183,7 @@ Result<void> audit_reconcile(Context& context, const ReconcileOptions& options) 
     alarm = raised ? "recorded as an alarm in the signer's log"
                    : "no alarm was recorded: " + raised.error().sentence();
   }
-  context.answer(reconciled_json(done, alarm), reconciled_text(done));
+  context.answer(reconciled_json(done, alarm, unsealed), reconciled_text(done));
   if (done.ok()) return {};
   if (!alarm.empty()) context.note(alarm);
   return fail(Code::verification_failed, "the exchange shows what nobody signed here",

@@ -154,6 +154,7 @@ Result<std::uint64_t> sequence_of(const std::string& after) {
 Result<void> audit_tail(Context& context, const TailOptions& options) {
   TRY(const std::uint64_t after, sequence_of(options.after));
   TRY(audit::SegmentReader reader, audit::SegmentReader::open(options.directory));
+  note_what_was_let_go(context, reader);
   std::optional<Error> failed;
   Follower::Put journal;
   if (options.journald)

@@ -116,6 +116,8 @@ void add_reconcile(CLI::App& audit, Commands& commands) {
   app.add_option("--until", options.until, "And before then");
   app.add_option("--skew", options.skew, "Between signature and exchange, at most")
       ->capture_default_str();
+  app.add_option("--audit-key", options.audit_key,
+                 "audit.pub.pem: verify the log first, and compare nothing if that fails");
   app.add_flag("--no-alarm", options.no_alarm, "Record no alarm in the signer's log");
   commands.choose(app, &ctl::audit_reconcile, options);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hsm_signer/audit/segments.h"
 #include "hsm_signer/ctl/context.h"
 
 namespace hsm::ctl {
@@ -181,6 +182,8 @@ struct QueryOptions {
   std::uint64_t limit = 0;   // 0: none.
 };
 Result<void> audit_query(Context& context, const QueryOptions& options);
+// So that a hole at the beginning is not taken for all there was.
+void note_what_was_let_go(Context& context, const audit::SegmentReader& log);
 // audit_tail.cc: lines as they stand in the log.
 struct TailOptions {
   std::string directory;
@@ -198,6 +201,7 @@ struct ReconcileOptions {
   std::string since, until;
   std::string skew = "30s";
   bool no_alarm = false;  // Tell the signer nothing of what is foreign.
+  std::string audit_key;  // audit.pub.pem: the log is verified first; empty: it is believed.
 };
 Result<void> audit_reconcile(Context& context, const ReconcileOptions& options);
 // audit_report.cc: one page of HTML; written also where the log does not verify.

@@ -32,7 +32,9 @@ class GateDesk {
   void gone(nonce::Gates::Who connection);
 
  private:
-  Result<ApiKeyId> gate_of(const Peer& who, const std::string& key) const;
+  // `request`: what it wants to send, if it says so.
+  Result<ApiKeyId> gate_of(const Peer& who, const std::string& key,
+                           const venue::Endpoint* request) const;
   void watch();
 
   Parts parts_;

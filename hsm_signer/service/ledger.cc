@@ -101,7 +101,7 @@ void Ledger::flush() {
     if (std::exchange(trouble_, std::nullopt)) log(Level::notice, "audit_works_again");
     return written(std::move(fresh));
   }
-  log(Level::error, "audit_write_failed", flushed.error().sentence());
+  log_limited(Level::error, "audit_write_failed", flushed.error().sentence());
   trouble_ = flushed.error();
   counts_.unconfirm();
   for (const Refused& one : refused) tally_.count(one.uid, one.code, clock_.wall());

@@ -11,6 +11,7 @@ namespace {
 
 // Time-based nonces are refused at 25 s (nonce::Bounds): early enough to set the clock right.
 constexpr std::chrono::seconds kSkewAlarm{5};
+constexpr std::chrono::minutes kBetweenAlarms{1};
 
 }  // namespace
 
@@ -87,7 +88,13 @@ Result<std::optional<std::chrono::nanoseconds>> NonceDesk::exchange_said(std::ui
   TRY_VOID(book_.exchange_said(Clock::Wall{time}, now));
   const auto ahead = book_.exchange_ahead(now);
   const bool before = std::exchange(skewed_, ahead && std::chrono::abs(*ahead) >= kSkewAlarm);
-  return skewed_ && !before ? ahead : std::nullopt;
+  if (!skewed_ || before) return std::nullopt;
+  if (alarmed_ && now.steady - *alarmed_ < kBetweenAlarms) {
+    skewed_ = false;  // Given later, if it is so still.
+    return std::nullopt;
+  }
+  alarmed_ = now.steady;
+  return ahead;
 }
 
 void NonceDesk::settle(std::function<void()> done) {

@@ -45,7 +45,8 @@ class NonceDesk {
   void park(nonce::MarkIndex mark, Resume resume);
 
   // What the exchange's clock shows now, microseconds since 1970. Gives how far it is ahead where
-  // that has just got worse than the bound of the alarm. Errors: as nonce::ExchangeClock::said().
+  // that has just got worse than the bound of the alarm, once a minute at most: a client says it.
+  // Errors: as nonce::ExchangeClock::said().
   Result<std::optional<std::chrono::nanoseconds>> exchange_said(std::uint64_t time_us);
 
   // At a clean stop: gives back what was reserved and not used. `done` runs when all of it is
@@ -61,7 +62,8 @@ class NonceDesk {
   state::State& state_;
   LoggedMarks logged_;
   nonce::Book book_;
-  bool skewed_ = false;  // The alarm has been given.
+  bool skewed_ = false;                   // The alarm has been given.
+  std::optional<Clock::Steady> alarmed_;  // When the last one was.
   std::unordered_map<nonce::MarkIndex, std::vector<Resume>> parked_;
 };
 

@@ -120,6 +120,26 @@ class Reconcile(EndToEnd):
         self.assertEqual((found["matched"], found["foreign"]), (12, []))
         self.assertEqual(self.alarms(), before)
 
+    def test_a_log_that_does_not_verify_answers_for_nothing_where_its_key_is_given(self):
+        sim = self.exchange()
+        self.give("desk.trade", {**LIMIT, "price": "1200"}, sim)
+        files = self.fetch(sim)
+        self.at.verify_audit()
+        key = self.at.file("audit.pub.pem")
+        self.assertTrue(self.reconcile(files, "--audit-key", key)["verified"])
+        self.assertFalse(self.reconcile(files)["verified"])
+        copy = os.path.join(self.files, "copy")
+        shutil.copytree(self.at.file("audit"), copy)
+        segment = os.path.join(copy, "audit-000001.jsonl")
+        os.chmod(segment, 0o600)
+        with open(segment) as lines:
+            text = lines.read()
+        with open(segment, "w") as lines:
+            lines.write(text.replace('"desk.trade"', '"desk.tradf"', 1))
+        refused = self.at.ctl("audit", "reconcile", copy, *files, "--no-alarm", "--audit-key", key, check=False)
+        self.assertEqual(refused.returncode, 4)
+        self.assertIn(b"does not verify", refused.stderr)
+
     def test_what_the_exchange_refused_is_a_note(self):
         sim = self.exchange()
         self.give("desk.trade", {**LIMIT, "price": "50"}, sim)

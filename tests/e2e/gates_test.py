@@ -180,6 +180,14 @@ class Gates(EndToEnd):
         own.import_key("desk", api_key="account-desk")
         with wire.Peer(own.socket) as peer:
             wait_until(lambda: 1 in peer.ask("gate_enter", ENTER), 5, "the gate is free")
+        allowed = next(line for line in open(own.file("policy.toml")) if line.startswith("allow = "))
+        own.edit("policy.toml", allowed, 'allow = ["class:read"]\n')
+        own.ctl("policy", "reload")
+        with wire.Peer(own.socket) as peer:
+            answer = peer.ask("gate_enter", {**ENTER, 2: b"/v1/order/cancel"})
+            self.assertEqual(answer["code"], "denied", "who may not cancel is not let in as if")
+            self.assertIn("no rule lets this client send that", answer["sentence"])
+            self.assertIn(1, peer.ask("gate_enter", {**ENTER, 2: b"/v1/balances"}))
         own.edit("policy.toml", 'key = "env:sandbox"', 'key = "env:production"')
         own.ctl("policy", "reload")
         with wire.Peer(own.socket) as peer:

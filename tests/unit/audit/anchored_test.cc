@@ -191,7 +191,9 @@ TEST_F(Anchored, NothingLeftOfALogOrItsCheckpointsIsFound) {
   spit(notes_path_, "");
   EXPECT_THAT(failures(verify()),
               ElementsAre(found_at(anchor_, 1, "cut since it was anchored at 2: it has 0"),
-                          found_at(anchor_, 7, "cut since it was anchored at 6: it has 0")));
+                          found_at(anchor_, 7, "cut since it was anchored at 6: it has 0"),
+                          found_at("audit-000001.jsonl", 1, "nothing proves this log")));
+  EXPECT_FALSE(passes_without_anchor()) << "nor is it a log";
 }
 
 // Still so: docs/audit.md, "Not detectable".

@@ -1,5 +1,6 @@
 #include "hsm_signer/audit/verify.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -222,6 +223,23 @@ TEST_F(Verification, RefusesACheckpointOverRecordsThatAreNotThere) {
   spit(notes_, slurp(notes_) + key_.note(9, sha256(as_bytes("x"))) + "\n");
   EXPECT_THAT(verify().findings,
               failure_saying("the log was cut: it has 1 records, this checkpoint is over 9"));
+}
+
+TEST_F(Verification, RefusesWhatHasNeitherRecordNorCheckpoint) {
+  std::filesystem::create_directory(directory_);
+  for (const std::string& text : {std::string{}, std::string{"no line"}, std::string(9000, '\0')}) {
+    spit(segment_, text);
+    EXPECT_THAT(verify().findings, failure_saying("nothing proves this log"));
+    EXPECT_TRUE(verify_directory(directory_, key_.public_pem(), WithoutSeal::passes)->ok());
+  }
+}
+
+TEST_F(Verification, DoesNotWaitForAPipeInThePlaceOfTheCheckpoints) {
+  write({allow_record(1, 1)});
+  std::filesystem::remove(notes_);
+  ASSERT_EQ(::mkfifo(notes_.c_str(), 0600), 0);
+  EXPECT_THAT(verify_directory(directory_, key_.public_pem()),
+              ErrorIs(Code::usage, HasSubstr("checkpoints")));
 }
 
 TEST_F(Verification, RefusesALineLongerThanAnyRecord) {
