@@ -1,3 +1,6 @@
+#include <filesystem>
+#include <system_error>
+
 #include "hsm_signer/audit/verify.h"
 #include "hsm_signer/ctl/verbs.h"
 
@@ -57,6 +60,16 @@ std::string verified_text(const audit::Verified& log, bool anchored) {
 }
 
 }  // namespace
+
+Result<void> check_output(const std::string& output, const std::string& log,
+                          const std::string& key) {
+  std::error_code none;  // What is not there is not the same.
+  if (std::filesystem::equivalent(directory_of(output), log, none))
+    return fail(Code::usage, "-o must lie outside of the log's directory", output);
+  if (!key.empty() && std::filesystem::equivalent(output, key, none))
+    return fail(Code::usage, "-o is the key's own file", output);
+  return {};
+}
 
 Result<void> audit_verify(Context& context, const VerifyOptions& options) {
   TRY(const Bytes pem, read_file(options.key, kPemLimit));

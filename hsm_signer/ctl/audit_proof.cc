@@ -43,9 +43,10 @@ Result<std::uint64_t> number(std::string_view text, std::string_view option) {
 
 bool to_file(const std::string& output) { return !output.empty() && output != "-"; }
 
-Result<void> write_proof(const std::string& output, std::string_view text) {
-  if (!to_file(output)) return {};
-  return write_file_atomic(output, as_bytes(text), 0644);
+Result<void> write_proof(const ProofOptions& options, std::string_view text) {
+  if (!to_file(options.output)) return {};
+  TRY_VOID(check_output(options.output, options.directory, options.key));
+  return write_file_atomic(options.output, as_bytes(text), 0644);
 }
 
 std::string hashes_json(const audit::ProofPath& path) {
@@ -119,7 +120,7 @@ Result<void> audit_prove(Context& context, const ProofOptions& options) {
   TRY(const audit::MaybeKey key, read_maybe_key(options.key));
   TRY(const audit::RecordProof proof, audit::prove_record(options.directory, options.seq, key));
   const std::string text = proof_text(proof);
-  TRY_VOID(write_proof(options.output, text));
+  TRY_VOID(write_proof(options, text));
   Json json;
   json.number("seq", options.seq)
       .raw("path", hashes_json(proof.path))
@@ -148,7 +149,7 @@ Result<void> audit_consistency(Context& context, const ProofOptions& options) {
     if (growth.note.empty())
       return fail(Code::usage, "the log has no checkpoint over just so many records",
                   std::to_string(growth.to.size) + "; leave out --to for the last one");
-    TRY_VOID(write_proof(options.output, proof_text(proof)));
+    TRY_VOID(write_proof(options, proof_text(proof)));
   }
   Json json;
   json.boolean("ok", true)

@@ -15,6 +15,7 @@ std::string written_text(const audit_tools::Report& report, const std::string& o
 }  // namespace
 
 Result<void> audit_report(Context& context, const ReportOptions& options) {
+  TRY_VOID(check_output(options.output, options.directory, options.key));
   TRY(const audit_tools::Span span, audit_tools::parse_span(options.since, options.until));
   TRY(const Bytes pem, read_file(options.key, kPemLimit));
   TRY(const audit_tools::Report report,

@@ -182,6 +182,9 @@ struct QueryOptions {
   std::uint64_t limit = 0;   // 0: none.
 };
 Result<void> audit_query(Context& context, const QueryOptions& options);
+// Of an audit verb's -o: usage where it would lie in the log's own directory, or be `key`.
+Result<void> check_output(const std::string& output, const std::string& log,
+                          const std::string& key);
 // So that a hole at the beginning is not taken for all there was.
 void note_what_was_let_go(Context& context, const audit::SegmentReader& log);
 // audit_tail.cc: lines as they stand in the log.

@@ -259,6 +259,7 @@ class Daemon {
     log(Level::notice, "draining", std::to_string(signer_.unfinished()) + " requests to finish");
     ::sd_notify(0, "STOPPING=1");
     signer_.drain();
+    gates_.drain();
     clients_->stop_accepting();
     drain_until_ = clock_.steady() + kDrainPatience;
     wait_for_requests();

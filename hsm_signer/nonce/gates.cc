@@ -36,6 +36,7 @@ void Gates::pass(Gate& gate, Clock::Steady now) {
 
 void Gates::enter(const ApiKeyId& id, Who who, bool urgent, Clock::Steady until, Clock::Steady now,
                   Entered entered) {
+  if (closed_) return entered(fail(*closed_));
   Gate& gate = gates_[id];
   pass(gate, now);
   if (gate.knows(who))
@@ -73,6 +74,14 @@ void Gates::gone(Who who, Clock::Steady now) {
 
 void Gates::pass(Clock::Steady now) {
   for (auto& [id, gate] : gates_) pass(gate, now);
+}
+
+void Gates::close(Error why) {
+  closed_ = std::move(why);
+  for (auto& [id, gate] : gates_) {
+    for (std::deque<Waiting>* queue : std::array{&gate.urgent, &gate.others})
+      for (const Waiting& waiting : std::exchange(*queue, {})) waiting.entered(fail(*closed_));
+  }
 }
 
 bool Gates::busy() const {

@@ -33,7 +33,7 @@ class Gates {
 
   // First come, first in; `urgent` (a cancel, a heartbeat) before all that are not, and never
   // before who holds it. deadline_exceeded: not let in before `until`. Refused: who holds or waits
-  // already, and overloaded: kMostWaiting.
+  // already, and overloaded: kMostWaiting; all after close().
   void enter(const ApiKeyId& gate, Who who, bool urgent, Clock::Steady until, Clock::Steady now,
              Entered entered);
   // deadline_exceeded where who does not hold it: it was passed on, so the order is not kept.
@@ -44,6 +44,8 @@ class Gates {
   // Lets in who is next where a time is over. To be called now and then while any gate is busy.
   void pass(Clock::Steady now);
   bool busy() const;
+  // At a stop: who waits hears `why`, and so does who comes later; who is in may leave.
+  void close(Error why);
 
  private:
   struct Waiting {
@@ -67,6 +69,7 @@ class Gates {
   void pass(Gate& gate, Clock::Steady now);
 
   Clock::Steady open_from_;
+  std::optional<Error> closed_;
   std::unordered_map<ApiKeyId, Gate> gates_;
 };
 

@@ -72,6 +72,10 @@ void GateDesk::gone(nonce::Gates::Who connection) {
   gates_.gone(connection, parts_.clock.steady());
 }
 
+void GateDesk::drain() {
+  gates_.close({.code = Code::overloaded, .what = "the signer is stopping"});
+}
+
 void GateDesk::watch() {
   if (watching_ || !gates_.busy()) return;
   watching_ = true;

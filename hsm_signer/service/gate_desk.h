@@ -30,6 +30,8 @@ class GateDesk {
              Reply reply);
   Result<void> leave(const Peer& who, nonce::Gates::Who connection, const wire::GateLeave& ask);
   void gone(nonce::Gates::Who connection);
+  // The signer stops: nobody is let in any more, and who waits is told.
+  void drain();
 
  private:
   // `request`: what it wants to send, if it says so.

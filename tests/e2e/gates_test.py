@@ -194,6 +194,21 @@ class Gates(EndToEnd):
             for ask in ("gate_enter", "gate_leave"):
                 self.assertEqual(peer.ask(ask, ENTER)["code"], "denied")
 
+    def test_who_waits_at_a_stop_is_told_and_does_not_hold_it_up(self):
+        own = self.own()
+        own.import_key("desk", api_key="account-desk")
+        peers = [wire.Peer(own.socket, timeout=60) for _ in range(6)]
+        wait_until(lambda: 1 in peers[0].ask("gate_enter", ENTER), 5, "the gate is free")
+        for peer in peers[1:]:
+            peer.send(wire.frame("gate_enter", 1, {**ENTER, 3: wire.u32(60_000)}))
+        time.sleep(0.3)
+        own.ctl("down")
+        for peer in peers[1:]:
+            kind, _, fields = peer.receive()
+            self.assertEqual((kind, fields[1]), (wire.ERROR, b"overloaded"))
+            peer.socket.close()
+        peers[0].socket.close()
+
     def test_refusals_say_why(self):
         peer = self.peer()
         for fields, code, part in (({1: b"nobodys"}, "denied", "no active key of this name"),

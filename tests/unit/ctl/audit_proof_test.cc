@@ -41,6 +41,20 @@ TEST_F(AuditProofs, ProveARecordWithAFileAndTheKeyAlone) {
                               HasSubstr(R"("record":{"v":1,"seq":3,)")));
 }
 
+TEST_F(AuditProofs, AreNotWrittenOverTheLogOrTheKey) {
+  write_allowed(3);
+  const std::string notes = log + "/checkpoints";
+  const std::string before = audit::slurp(notes);
+  for (const std::string& output : {notes, log + "/new", log + "//checkpoints", pem}) {
+    const Ran ran = run({"prove", log, "--seq", "1", "--key", pem, "-o", output});
+    EXPECT_EQ(ran.status, 2) << output;
+    EXPECT_THAT(ran.err, HasSubstr("-o ")) << output;
+    EXPECT_EQ(run({"report", log, "--key", pem, "-o", output}).status, 2) << output;
+  }
+  EXPECT_EQ(audit::slurp(notes), before);
+  EXPECT_EQ(audit::slurp(pem), key.public_pem());
+}
+
 TEST_F(AuditProofs, AreWrittenToStandardOutputWithoutAFile) {
   write_allowed(2);
   EXPECT_THAT(run({"prove", log, "--seq", "1"}).out, StartsWith("c2sp.org/tlog-proof@v1\n"));

@@ -162,6 +162,20 @@ TEST_F(GatesTest, RefusesToLetOutWhoIsNotIn) {
   EXPECT_THAT(in_, ElementsAre(1));
 }
 
+TEST_F(GatesTest, TellsAllWhoWaitOfAStopAndLetsTheHolderLeave) {
+  enter(1);
+  enter(2);
+  enter(3, true);
+  gates_.close({.code = Code::overloaded, .what = "the signer is stopping"});
+  ASSERT_EQ(refused_.size(), 2U);
+  EXPECT_EQ(refused_[0].code, Code::overloaded);
+  enter(4, true);
+  EXPECT_EQ(refused_.size(), 3U);
+  EXPECT_THAT(leave(1), Succeeds());
+  EXPECT_THAT(in_, ElementsAre(1));
+  EXPECT_FALSE(gates_.busy()) << "nothing keeps the stop waiting";
+}
+
 TEST_F(GatesTest, RefusesMoreThanAThousandWhoWait) {
   for (Gates::Who who = 0; who <= Gates::kMostWaiting; ++who) enter(who, who % 2 == 0);
   EXPECT_THAT(refused_, IsEmpty());
